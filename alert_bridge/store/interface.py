@@ -1,0 +1,125 @@
+"""What the rooms above may ask of the stores. Reading only: each writer is the store's own.
+
+Two implementations of `TelemetryReader` answer alike: SQLite here, ClickHouse where one machine is too small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from alert_bridge.model import Conversation, Decision, Incident, NoticeState, Receipt, Record, Severity, Span
+
+__all__ = ["Books", "ControlReader", "Delivery", "LogPage", "Occurrence", "Previewed", "RunSummary", "TelemetryReader"]
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """The conservation law of one channel: matched = delivered + queued + suppressed + dead. Counted per record and recipient."""
+
+    channel: str
+    matched: int
+    delivered: int
+    queued: int
+    suppressed: int
+    dead: int
+
+    @property
+    def balance(self) -> int:
+        """Zero, or records are missing (positive) or counted twice (negative)."""
+        return self.matched - self.delivered - self.queued - self.suppressed - self.dead
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One conversation of an incident as a person reads it: to whom, how it stands, what the channel last said."""
+
+    conversation: Conversation
+    state: NoticeState
+    attempts: int
+    next_due_at: int  # 0: nothing planned
+    last_error: str
+    receipts: tuple[Receipt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """One counted record of an incident."""
+
+    record_uid: str
+    time: int
+    run_id: str
+    stage: str
+    trace_id: str
+    span_id: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Previewed:
+    """A message that would have been sent, exactly as its channel would have sent it."""
+
+    id: int
+    at: int
+    channel: str
+    address: str
+    audiences: tuple[str, ...]
+    incident_id: str
+    payload: str  # JSON: Slack's {text, blocks}, or the email's {subject, from, to, headers, text, html}
+    edits: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """One execution of a pipeline as the telemetry shows it. ``ended`` is 0 while it runs."""
+
+    run_id: str
+    pipeline: str
+    environment: str
+    trace_id: str
+    started: int
+    ended: int
+    result: str
+    worst: Severity
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """A window of a log, oldest first, and whether there is more on either side."""
+
+    records: tuple[Record, ...]
+    more_before: bool
+    more_after: bool
+
+
+class ControlReader(Protocol):
+    """Issues, incidents, conversations, receipts, decisions."""
+
+    def incidents(self, *, open_only: bool = True, limit: int = 200) -> Sequence[Incident]: ...
+    def incident(self, incident_id: str) -> Incident | None: ...
+    def incidents_of_run(self, run_id: str) -> Sequence[Incident]: ...
+    def occurrences(self, incident_id: str, *, limit: int = 50) -> Sequence[Occurrence]: ...
+    def days(self, fingerprint: str, *, last: int = 14) -> Sequence[tuple[str, int]]:
+        """Events of the issue per UTC day (ISO date, count), oldest first, zeros included."""
+
+    def deliveries(self, incident_id: str) -> Sequence[Delivery]: ...
+    def decisions(self, subject: str) -> Sequence[Decision]: ...
+    def previewed(self, *, limit: int = 100) -> Sequence[Previewed]: ...
+    def books(self) -> Sequence[Books]: ...
+
+
+class TelemetryReader(Protocol):
+    """Logs and spans. Bound every question by a run or a trace: both stores answer those in milliseconds."""
+
+    def runs(self, *, limit: int = 50) -> Sequence[RunSummary]: ...
+    def run(self, run_id: str) -> RunSummary | None: ...
+    def run_spans(self, run_id: str) -> Sequence[Span]: ...
+    def trace_spans(self, trace_id: str) -> Sequence[Span]: ...
+    def run_log(
+        self, run_id: str, *, around: str = "", least: Severity = Severity.TRACE, before: int = 500, after: int = 500
+    ) -> LogPage:
+        """The run's records of all processes by time; ``around`` a record's uid, else the end of the log."""
+
+    def search(self, text: str, *, run_id: str = "", limit: int = 100) -> Sequence[Record]: ...

@@ -1,0 +1,83 @@
+"""Every telemetry name that we emit or read. Constants only; nothing else in the project spells one out.
+
+Semantic conventions v1.44 wherever one exists; our own prefix ``pipeline.`` elsewhere.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Resource: who speaks. At most 12 of these, because exporters hash the resource per record.
+SERVICE_NAME: Final = "service.name"
+SERVICE_NAMESPACE: Final = "service.namespace"
+SERVICE_VERSION: Final = "service.version"
+SERVICE_INSTANCE_ID: Final = "service.instance.id"
+DEPLOYMENT_ENVIRONMENT: Final = "deployment.environment.name"
+PIPELINE_NAME: Final = "cicd.pipeline.name"
+RUN_ID: Final = "cicd.pipeline.run.id"
+VCS_REVISION: Final = "vcs.ref.head.revision"
+HOST_NAME: Final = "host.name"
+PROCESS_PID: Final = "process.pid"
+
+# Log records and spans: where, in which step.
+RECORD_UID: Final = "log.record.uid"
+STAGE: Final = "cicd.pipeline.task.name"
+STAGE_RUN_ID: Final = "cicd.pipeline.task.run.id"
+STAGE_RESULT: Final = "cicd.pipeline.task.run.result"
+RUN_RESULT: Final = "cicd.pipeline.result"
+CODE_FILE: Final = "code.file.path"
+CODE_FUNCTION: Final = "code.function.name"
+CODE_LINE: Final = "code.line.number"
+THREAD_NAME: Final = "thread.name"
+ERROR_TYPE: Final = "error.type"
+EXCEPTION_TYPE: Final = "exception.type"
+EXCEPTION_MESSAGE: Final = "exception.message"
+EXCEPTION_STACKTRACE: Final = "exception.stacktrace"
+
+# Our own, where no convention exists.
+TEMPLATE: Final = "pipeline.log.template"
+TEMPLATE_ARGS: Final = "pipeline.log.arguments"
+MODEL_NAME: Final = "pipeline.model.name"
+AUDIENCE: Final = "pipeline.audience"
+FINGERPRINT: Final = "pipeline.fingerprint"
+UPSTREAM: Final = "pipeline.stage.upstream"
+METRIC_STEP: Final = "pipeline.metric.step"
+TEST_ALERT: Final = "pipeline.test"
+WANDB_RUN_URL: Final = "pipeline.wandb.run.url"
+
+# Process endings, on `pipeline.run.end` and on the supervisor's death record.
+EXIT_CODE: Final = "process.exit.code"
+EXIT_SIGNAL: Final = "pipeline.process.signal"
+OOM_KILLED: Final = "pipeline.process.oom_killed"
+PEAK_MEMORY: Final = "pipeline.process.peak_memory"  # bytes
+DURATION: Final = "pipeline.duration"  # seconds
+COMMAND: Final = "process.command_line"
+STDOUT_TAIL: Final = "pipeline.process.stdout_tail"
+STDERR_TAIL: Final = "pipeline.process.stderr_tail"
+
+# Lifecycle events: log records with an EventName, INFO unless they fail.
+EVENT_PREFIX: Final = "pipeline."
+EVENT_RUN_START: Final = "pipeline.run.start"
+EVENT_RUN_END: Final = "pipeline.run.end"
+EVENT_RUN_HEARTBEAT: Final = "pipeline.run.heartbeat"
+EVENT_RUN_MANIFEST: Final = "pipeline.run.manifest"
+EVENT_STAGE_START: Final = "pipeline.stage.start"
+EVENT_STAGE_END: Final = "pipeline.stage.end"
+EVENT_PROCESS_DIED: Final = "pipeline.process.died"
+
+# Results of a run or a stage (`cicd.pipeline.result`, `cicd.pipeline.task.run.result`).
+RESULT_SUCCESS: Final = "success"
+RESULT_FAILURE: Final = "failure"
+RESULT_ERROR: Final = "error"
+RESULT_TIMEOUT: Final = "timeout"
+RESULT_CANCELLATION: Final = "cancellation"
+RESULT_SKIP: Final = "skip"
+
+# OpenTelemetry severity numbers that Python's levels map to.
+SEVERITY_OF_LEVEL: Final = ((50, 21), (40, 17), (30, 13), (20, 9), (10, 5), (0, 1))  # (levelno floor, severity number)
+
+# Metrics.
+STAGE_DURATION: Final = "cicd.pipeline.task.duration"  # s
+RUN_DURATION: Final = "cicd.pipeline.run.duration"  # s
+PROCESS_PEAK_MEMORY: Final = "process.memory.peak"  # By
+PROCESS_CPU_TIME: Final = "process.cpu.time"  # s

@@ -1,0 +1,24 @@
+"""The journal: one JSON line per record in a per-process file, written before anything else happens. The write-ahead log.
+
+A run's folder, mode 0700, is `$PIPELINE_ALERTS_JOURNAL_DIR/<run id>/`:
+
+    run.json               facts of the run that every record's resource carries; no secrets
+    <pid>-<token>.jsonl    one journal per process, mode 0600, O_APPEND, one `os.write` per line
+    offsets.json           how far the sender got in each journal (its acknowledged byte offset)
+
+The first line of a journal says who writes; every other line is one record, span or metric point. Keys are short
+because every line pays for them; absent keys mean "none".
+
+    {"k":"proc","v":1,"u":token,"p":pid,"pp":parent pid,"x":executable,"a":[argv …],"py":"3.11.7","t":ns}
+    {"k":"log","u":counter,"t":ns,"n":levelno,"l":levelname,"g":logger,"m":template or message,"a":[arguments],
+     "f":file,"o":function,"i":line,"h":thread name,"p":pid (only if it is not the file's),
+     "e":{"t":qualified type,"m":message,"s":stack trace with its full chain},
+     "tr":trace id,"sp":span id,"st":stage,"ev":event name,"d":{extras}}
+    {"k":"span","u":counter,"tr":…,"sp":…,"pa":parent span id,"na":name,"ki":kind,"t":start ns,"te":end ns,
+     "sc":status 0|1|2,"sm":status message,"d":{attributes},"ve":[[ns,name,{attributes}] …]}
+    {"k":"metric","u":counter,"t":ns,"na":name,"un":unit,"mk":"gauge"|"sum","va":value,"d":{attributes}}
+
+A record's `log.record.uid` is `<token>-<counter>`. Arguments stay apart from the template only if each is exactly a
+str, int, float, bool or None: the sender formats them; anything else is formatted where it lives. A malformed call
+(`logging.error("%d", "x")`) keeps both, and the sender says so instead of failing.
+"""
