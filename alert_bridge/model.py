@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 AttributeValue: TypeAlias = (
-    "str | bool | int | float | bytes | None | tuple[AttributeValue, ...] | Mapping[str, AttributeValue]"
+    "str | bool | int | float | bytes | tuple[AttributeValue, ...] | Mapping[str, AttributeValue] | None"
 )
 
 
@@ -118,7 +118,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class MetricPoint:
-    """One point of one metric; ``kind`` is gauge, sum or histogram, ``value`` the number or the histogram as JSON text."""
+    """One point of one metric; ``kind`` is gauge, sum or histogram; ``value`` the number, or the histogram as JSON."""
 
     name: str
     unit: str

@@ -1,4 +1,4 @@
-"""The journal: one JSON line per record in a per-process file, written before anything else happens. The write-ahead log.
+"""The journal: one JSON line per record in a per-process file, written before anything else. The write-ahead log.
 
 A run's folder, mode 0700, is `$PIPELINE_ALERTS_JOURNAL_DIR/<run id>/`:
 

@@ -20,7 +20,7 @@ class Delivered:
 
 
 class Channel(Protocol):
-    """One way to reach people. Calls block; the outbox runs each channel in its own thread, so one never delays another."""
+    """One way to reach people. Calls block: the outbox runs each channel in a thread of its own."""
 
     @property
     def name(self) -> str: ...

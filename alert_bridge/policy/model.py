@@ -22,7 +22,10 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """All conditions must hold. Keys are `severity`, `body`, `event_name`, `pipeline`, `scope` or any attribute name; values are globs."""
+    """All conditions must hold. Keys are `severity`, `body`, `event_name`, `pipeline`, `scope` or an attribute's name.
+
+    Values are globs.
+    """
 
     conditions: tuple[tuple[str, str], ...] = ()
 

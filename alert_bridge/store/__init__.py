@@ -1,1 +1,1 @@
-"""Everything durable: the control store (incidents, outbox, receipts) and the telemetry store (logs, spans, metrics)."""
+"""Everything durable: the control store (incidents, outbox, receipts) and the telemetry store (logs, spans)."""

@@ -16,7 +16,7 @@ __all__ = ["Books", "ControlReader", "Delivery", "LogPage", "Occurrence", "Previ
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """The conservation law of one channel: matched = delivered + queued + suppressed + dead. Counted per record and recipient."""
+    """One channel, counted per record and recipient: matched = delivered + queued + suppressed + dead."""
 
     channel: str
     matched: int
