@@ -5,13 +5,23 @@ Two implementations of `TelemetryReader` answer alike: SQLite here, ClickHouse w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from alert_bridge.model import Conversation, Decision, Incident, NoticeState, Receipt, Record, Severity, Span
 
-__all__ = ["Books", "ControlReader", "Delivery", "LogPage", "Occurrence", "Previewed", "RunSummary", "TelemetryReader"]
+__all__ = [
+    "Books",
+    "ChannelHealth",
+    "ControlReader",
+    "Delivery",
+    "LogPage",
+    "Occurrence",
+    "Previewed",
+    "RunSummary",
+    "TelemetryReader",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +39,16 @@ class Books:
     def balance(self) -> int:
         """Zero, or records are missing (positive) or counted twice (negative)."""
         return self.matched - self.delivered - self.queued - self.suppressed - self.dead
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelHealth:
+    """What one channel last answered, from its receipts. 0 and an empty text: never."""
+
+    channel: str
+    last_delivered_at: int
+    last_failed_at: int
+    last_error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +128,8 @@ class ControlReader(Protocol):
     def decisions(self, subject: str) -> Sequence[Decision]: ...
     def previewed(self, *, limit: int = 100) -> Sequence[Previewed]: ...
     def books(self) -> Sequence[Books]: ...
+    def channel_health(self) -> Sequence[ChannelHealth]:
+        """Every channel that ever answered, by name."""
 
 
 class TelemetryReader(Protocol):
@@ -120,6 +142,16 @@ class TelemetryReader(Protocol):
     def run_log(
         self, run_id: str, *, around: str = "", least: Severity = Severity.TRACE, before: int = 500, after: int = 500
     ) -> LogPage:
-        """The run's records of all processes by time; ``around`` a record's uid, else the end of the log."""
+        """The run's records of all processes by time; ``around`` a record's uid, else the end of the log.
+
+        The window is ``before`` records older than ``around``, that record itself (whatever its level), and ``after``
+        newer ones. An ``around`` that the run does not have reads as none.
+        """
+
+    def run_records(self, run_id: str, *, least: Severity = Severity.TRACE) -> Iterator[Record]:
+        """All records of the run by time, read in batches while they are consumed: for a download of any size."""
+
+    def trace_log(self, trace_id: str, *, least: Severity = Severity.TRACE, limit: int = 2000) -> LogPage:
+        """The first ``limit`` records of the trace, of all its processes, by time."""
 
     def search(self, text: str, *, run_id: str = "", limit: int = 100) -> Sequence[Record]: ...
