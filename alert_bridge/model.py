@@ -289,6 +289,8 @@ class Story:
     run_facts: tuple[tuple[str, str], ...] = ()  # host, revision, command line, duration so far …
     also_told: tuple[str, ...] = ()  # audience names
     late_since: int = 0  # when it should have been told, if a channel was away; 0: in time
+    affected: tuple[str, ...] = ()  # names of the models (or else stages) that reported it, if more than one
+    reminder_at: int = 0  # when the next reminder is due if it stays open; 0: unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,3 +310,5 @@ class Message:
     log_tail: tuple[str, ...] = ()
     stacktrace: str = ""
     late: str = ""  # said first if it is late, with both times
+    note: str = ""  # what is special about this telling: a test, again, still failing, resolved; one sentence
+    log_title: str = ""  # what ``log_tail`` shows and what it leaves out
