@@ -43,7 +43,9 @@ FINGERPRINT: Final = "pipeline.fingerprint"
 UPSTREAM: Final = "pipeline.stage.upstream"
 METRIC_STEP: Final = "pipeline.metric.step"
 TEST_ALERT: Final = "pipeline.test"
+TEST_CHANNEL: Final = "pipeline.test.channel"
 WANDB_RUN_URL: Final = "pipeline.wandb.run.url"
+UNCAUGHT: Final = "pipeline.uncaught"  # true on the record of the exception that ended its process
 
 # Process endings, on `pipeline.run.end` and on the supervisor's death record.
 EXIT_CODE: Final = "process.exit.code"
