@@ -1,0 +1,80 @@
+"""The engine's values: an event to be judged into an incident, and an incident with all that is said about it."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from alert_bridge.model import Fingerprint, Incident, Recipient, Record, Severity
+
+__all__ = ["Case", "Event", "Talk", "TalkState"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One record as the policy judged it: how bad it is, which problem it is, and who must hear of it."""
+
+    record: Record
+    severity: Severity
+    fingerprint: Fingerprint
+    title: str
+    recipients: tuple[Recipient, ...] = ()
+    owner: str = ""
+    runbook: str = ""
+    effect: str = ""
+
+
+class TalkState(enum.StrEnum):
+    """Whether a recipient is still spoken to about an incident."""
+
+    OPEN = "open"
+    DEAD = "dead"  # the channel will not take it until a person mends something
+    FOLDED = "folded"  # the incident is a consequence of another, which is told instead
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """A conversation as the engine needs it: the books of one recipient, and what they last heard.
+
+    ``id`` is 0 until it is stored. matched = told + queued + suppressed + dead.
+    """
+
+    recipient: Recipient
+    opened_at: int
+    first_event: int
+    id: int = 0
+    state: TalkState = TalkState.OPEN
+    matched: int = 0
+    told: int = 0
+    queued: int = 0
+    suppressed: int = 0
+    dead: int = 0
+    reference: str = ""
+    first_told_at: int = 0
+    last_told_at: int = 0
+    last_post_at: int = 0
+    posted: int = 0  # records told when the last new message was posted
+    told_severity: int = 0
+    told_resolved: bool = False
+    reminders: int = 0
+    stands_in_for: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.recipient.channel, self.recipient.address
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One incident with its stages and conversations.
+
+    ``closed_event`` is the event time of what resolved it (0 while open): records after it are a new episode.
+    """
+
+    incident: Incident
+    stages: frozenset[str]
+    last_taken_at: int
+    talks: tuple[Talk, ...] = ()
+    folded: int = 0  # consequences counted here, but not as the problem itself
+    closed_event: int = 0
+    closed_by_run: str = ""

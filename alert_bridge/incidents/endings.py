@@ -1,0 +1,72 @@
+"""How a process, a stage or a run ended, as a record says it, and which other record already told the cause.
+
+An uncaught exception, the death of its process as the supervisor saw it, and the failed end of its stage and run are
+one problem: the first is told, the others are counted with it. A death by signal is always told: its cause is outside.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import replace
+
+from alert_bridge.incidents.absorb import absorb
+from alert_bridge.incidents.case import Case, Event, Talk, TalkState
+from alert_bridge.incidents.talk import suppress
+from alert_bridge.model import Record
+from instrumentation import attributes as names
+
+__all__ = ["Ending", "consequence", "ending_of", "fold"]
+
+
+class Ending(enum.StrEnum):
+    """What a record tells about an end, by how much it knows of the cause."""
+
+    UNCAUGHT = "uncaught"  # the exception itself
+    DIED = "died"  # the supervisor's word for a process that ended badly, but not by a signal
+    STAGE = "stage"  # a stage that failed
+    RUN = "run"  # a run that failed
+
+
+def ending_of(record: Record) -> Ending | None:
+    """Which end this record tells of; None for every other record, and for a death that has its cause outside."""
+    match record.event_name:
+        case names.EVENT_PROCESS_DIED:
+            outside = record.attributes.get(names.EXIT_SIGNAL) or record.attributes.get(names.OOM_KILLED)
+            return None if outside else Ending.DIED
+        case names.EVENT_STAGE_END:
+            return Ending.STAGE
+        case names.EVENT_RUN_END:
+            return Ending.RUN
+        case _:
+            return Ending.UNCAUGHT if record.attributes.get(names.UNCAUGHT) else None
+
+
+def fold(case: Case, root_id: str) -> Case:
+    """The incident as a part of ``root_id``: what was not told yet is not told here any more."""
+    return replace(
+        case,
+        incident=replace(case.incident, root_id=root_id),
+        talks=tuple(suppress(talk) for talk in case.talks),
+    )
+
+
+def consequence(case: Case, event: Event, *, now: int) -> Case:
+    """Count a record as a consequence of the incident, not as the problem itself.
+
+    Whoever hears of the incident anyway is not told again; whoever would have heard only of the consequence now hears
+    of the cause.
+    """
+    known = {talk.key for talk in case.talks}
+    joined = absorb(case, event, now=now)
+    talks = tuple(
+        replace(talk, queued=talk.queued - 1, suppressed=talk.suppressed + 1)
+        if talk.key in known and _matched(event, talk) and talk.state is TalkState.OPEN
+        else talk
+        for talk in joined.talks
+    )
+    incident = replace(case.incident, severity=max(case.incident.severity, event.severity))
+    return replace(case, incident=incident, talks=talks, folded=case.folded + 1, last_taken_at=joined.last_taken_at)
+
+
+def _matched(event: Event, talk: Talk) -> bool:
+    return any((recipient.channel, recipient.address) == talk.key for recipient in event.recipients)

@@ -1,0 +1,109 @@
+"""What one recipient must hear next about an incident, and when. A pure function of what they heard so far.
+
+Nothing is remembered but the conversation itself, so a restart, a late record or a second look plans the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from alert_bridge.incidents.case import Talk, TalkState
+from alert_bridge.model import Incident, IncidentState, Reason, Severity
+from instrumentation import attributes as names
+
+__all__ = ["EDIT_EVERY_S", "LATE_AFTER_S", "Planned", "late_since", "plan", "posts_anew"]
+
+NS = 1_000_000_000
+EDIT_EVERY_S = 5.0  # a message is edited at most this often, so the last edit is exact within this time
+REMINDER_GROWTH = 2  # each reminder without news waits this much longer than the one before
+MAX_REMINDER_DOUBLINGS = 10  # then it stays: a number, not an overflow
+LATE_AFTER_S = 60.0  # told later than this after it was due is said to be late
+
+_FIRST = frozenset({Reason.OPENED, Reason.REGRESSED, Reason.TEST, Reason.OPERATOR})
+_EDITS = frozenset({Reason.REPEATED, Reason.RESOLVED})
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The next thing to say, not before ``due_at``."""
+
+    reason: Reason
+    due_at: int
+
+
+def plan(incident: Incident, talk: Talk, *, hold: float, repeat_after: float, edits: bool) -> Planned | None:
+    """What this recipient must hear next; None if there is nothing to say, now or later.
+
+    Args:
+        incident: as it stands.
+        talk: what they heard so far.
+        hold: seconds to gather before the first message; a CRITICAL incident does not wait.
+        repeat_after: seconds after which an open incident is posted anew.
+        edits: whether the channel can change its message in place.
+    """
+    if talk.state is not TalkState.OPEN:
+        return None
+    if not talk.first_told_at:
+        return _first(incident, talk, hold) if talk.queued else None
+    if incident.state is IncidentState.RESOLVED:
+        return _when_over(incident, talk, repeat_after, edits=edits)
+    return _while_open(incident, talk, repeat_after, edits=edits)
+
+
+def posts_anew(reason: Reason) -> bool:
+    """Whether this is said in a message of its own, which notifies people, or by changing the earlier one."""
+    return reason not in _EDITS
+
+
+def late_since(talk: Talk, *, reason: Reason, wanted_at: int, hold: float, now: int) -> int:
+    """When this should have been told, if that is long ago; 0 if it is in time.
+
+    A first message is also late if its records were: a Collector may have kept them for hours. Counts and reminders are
+    never late: they say how things stand now.
+    """
+    if reason in (Reason.REPEATED, Reason.REMINDER, Reason.DIGEST):
+        return 0
+    wanted = wanted_at
+    if reason in _FIRST and 0 < talk.first_event < talk.opened_at:
+        wanted = min(wanted, talk.first_event + _ns(hold))
+    return wanted if now - wanted > _ns(LATE_AFTER_S) else 0
+
+
+def _first(incident: Incident, talk: Talk, hold: float) -> Planned:
+    wait = 0.0 if incident.severity >= Severity.CRITICAL else hold
+    if incident.sample.attributes.get(names.TEST_ALERT):
+        return Planned(Reason.TEST, talk.opened_at)
+    reason = Reason.REGRESSED if incident.seen_before else Reason.OPENED
+    return Planned(reason, talk.opened_at + _ns(wait))
+
+
+def _when_over(incident: Incident, talk: Talk, repeat_after: float, *, edits: bool) -> Planned | None:
+    if not talk.told_resolved:
+        return Planned(Reason.RESOLVED, max(incident.resolved_at, talk.last_told_at))
+    if not talk.queued:
+        return None
+    # Late records of an episode that is over: the count is put right, quietly where the channel can.
+    return Planned(Reason.REPEATED, talk.last_told_at + _ns(EDIT_EVERY_S if edits else repeat_after))
+
+
+def _while_open(incident: Incident, talk: Talk, repeat_after: float, *, edits: bool) -> Planned | None:
+    if talk.told_resolved:
+        return Planned(Reason.REGRESSED, talk.last_told_at)  # the success was followed by an error of its own run
+    if incident.severity > talk.told_severity:
+        return Planned(Reason.ESCALATED, talk.last_told_at)
+    edit_at, remind_at = talk.last_told_at + _ns(EDIT_EVERY_S), _remind_at(talk, repeat_after)
+    if talk.queued and edits and edit_at < remind_at:
+        return Planned(Reason.REPEATED, edit_at)
+    if incident.acknowledged_by and not talk.queued:
+        return None
+    return Planned(Reason.REMINDER, remind_at)
+
+
+def _remind_at(talk: Talk, repeat_after: float) -> int:
+    news = talk.told + talk.queued > talk.posted
+    doublings = 0 if news else min(talk.reminders, MAX_REMINDER_DOUBLINGS)
+    return talk.last_post_at + _ns(repeat_after * REMINDER_GROWTH**doublings)
+
+
+def _ns(seconds: float) -> int:
+    return int(seconds * NS)
