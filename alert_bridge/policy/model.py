@@ -6,9 +6,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from alert_bridge.errors import Diagnostic
 from alert_bridge.model import Audience, Severity
+from alert_bridge.policy.globs import Glob
 
-__all__ = ["Contact", "Grouping", "Match", "Policy", "Route", "Rule", "Settings"]
+__all__ = [
+    "Contact",
+    "Expectation",
+    "Grouping",
+    "Match",
+    "Policy",
+    "Retention",
+    "Route",
+    "Rule",
+    "RunPlan",
+    "Settings",
+]
+
+_DAY_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +37,17 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """All conditions must hold. Keys are `severity`, `body`, `event_name`, `pipeline`, `scope` or an attribute's name.
+    """All conditions must hold.
 
-    Values are globs.
+    Keys are `severity`, `body`, `event_name`, `pipeline`, `environment`, `stage`, `scope` or an attribute's name;
+    values are globs. ``globs`` are the same conditions, compiled once.
     """
 
     conditions: tuple[tuple[str, str], ...] = ()
+    globs: tuple[tuple[str, Glob], ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "globs", tuple((key, Glob(pattern)) for key, pattern in self.conditions))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +92,39 @@ class Grouping:
 
 
 @dataclass(frozen=True, slots=True)
+class Expectation:
+    """What must happen in a run: at least ``least`` records that match, else an incident of this severity."""
+
+    pipeline: Glob
+    record: Glob
+    least: int
+    by: str  # when it is due: "run_end"
+    severity: Severity
+    audiences: tuple[str, ...]
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """When a pipeline must run, and how long it may be late or silent. Seconds; None: not watched."""
+
+    pipeline: str
+    schedule: str  # cron, five fields, UTC; empty: none
+    late_after: float | None
+    silent_after: float | None
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long things are kept, in seconds."""
+
+    logs: float = 90 * _DAY_SECONDS
+    traces: float = 90 * _DAY_SECONDS
+    issues: float = 5 * 365 * _DAY_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """One policy file. Audiences with a rota get this month's contact through `alert_bridge.routing`."""
 
@@ -83,3 +136,11 @@ class Policy:
     grouping: Grouping
     placeholders: tuple[str, ...] = ()  # addresses of the packaged example that nobody can receive
     digest: str = field(default="")  # SHA-256 of the file, to tell versions apart
+    expectations: tuple[Expectation, ...] = ()
+    runs: Mapping[str, RunPlan] = field(default_factory=dict)
+    retention: Retention = field(default_factory=Retention)
+    warnings: tuple[Diagnostic, ...] = ()  # what works today but will not serve: said, never fatal
+
+    def routes_to(self, channel: str) -> tuple[Route, ...]:
+        """The rows of the table for one channel; for `prefect` and `wandb` they are the exporters' whole routing."""
+        return tuple(route for route in self.routes if route.channel == channel)

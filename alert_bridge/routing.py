@@ -1,0 +1,235 @@
+"""What the policy says about one record, and who hears of it. Pure: the time is passed in, nothing is remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from alert_bridge.model import AttributeValue, Duty, Recipient, Record, Severity
+from alert_bridge.policy.model import Contact, Policy, Route, Rule
+from instrumentation import attributes as names
+
+__all__ = ["MATCHED_CHARACTERS", "Judgement", "judge", "on_duty", "recipients"]
+
+MATCHED_CHARACTERS = 4_096
+"""Of a body or an attribute: what a rule sees. A glob that needs more looks for the wrong thing."""
+
+TOLD_CHANNELS = ("slack", "email")
+
+_NANOSECONDS = 1_000_000_000
+_OWN_WORD_LINE = 0  # of the trail: the record's own attribute stands in no file
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What rules made of a record. Texts are empty where no rule set one; ``audiences`` is None then."""
+
+    severity: Severity
+    audiences: tuple[str, ...] | None = None
+    owner: str = ""
+    runbook: str = ""
+    effect: str = ""
+    fingerprint: str = ""
+    dropped: bool = False
+    trail: tuple[
+        tuple[int, str], ...
+    ] = ()  # (line in the policy file, what it did); line 0: the record's own attribute
+
+
+def judge(record: Record, policy: Policy) -> Judgement:
+    """Apply all rules in the order of the file; the later one wins.
+
+    Conditions see the record as it came, not what an earlier rule made of it. The record's own `pipeline.audience`
+    comes first, so that a rule has the last word. A test alert asks for one audience and gets it: rules neither
+    redirect nor drop it.
+    """
+    audiences, trail = _own_audiences(record, policy)
+    is_test = record.attributes.get(names.TEST_ALERT) is True
+    severity = record.severity
+    owner = runbook = effect = fingerprint = ""
+    dropped = False
+    seen: dict[str, str | None] = {}
+    for rule in policy.rules:
+        if not _matches(rule, record, seen):
+            continue
+        wanted = rule.set
+        if is_test:
+            trail += ((rule.line, "matches, but a test alert goes where it was asked to go"),)
+            continue
+        if wanted.severity is not None:
+            severity = wanted.severity
+        if wanted.audiences is not None:
+            audiences = wanted.audiences
+        owner = owner if wanted.owner is None else wanted.owner
+        runbook = runbook if wanted.runbook is None else wanted.runbook
+        effect = effect if wanted.effect is None else wanted.effect
+        fingerprint = fingerprint if wanted.fingerprint is None else wanted.fingerprint
+        dropped = dropped or wanted.drop
+        trail += ((rule.line, _what(rule, record)),)
+    return Judgement(severity, audiences, owner, runbook, effect, fingerprint, dropped, trail)
+
+
+def recipients(judgement: Judgement, record: Record, policy: Policy, now_ns: int) -> tuple[Recipient, ...]:
+    """Who is told in Slack and by email: sorted by channel and address, nobody twice in one channel.
+
+    All routes that the severity passes apply; their audiences are narrowed to those that a rule set, if one did. An
+    audience with a rota comes on top of the table in every channel that has such a route.
+
+    Args:
+        judgement: what `judge` made of the record.
+        record: for a test alert that asks for one channel only.
+        policy: the policy in force.
+        now_ns: nanoseconds since the epoch; its month in UTC picks the person of a rota.
+    """
+    if judgement.dropped:
+        return ()
+    month = _month(now_ns)
+    only = record.text(names.TEST_CHANNEL) if record.attributes.get(names.TEST_ALERT) is True else ""
+    result: list[Recipient] = []
+    for channel in TOLD_CHANNELS:
+        routes = [
+            route
+            for route in policy.routes
+            if route.channel == channel and judgement.severity >= route.min_severity and only in ("", channel)
+        ]
+        if routes:
+            result += _in_channel(channel, routes, judgement, policy, month)
+    return tuple(sorted(result, key=lambda recipient: (recipient.channel, recipient.address)))
+
+
+def on_duty(audience: str, policy: Policy, now_ns: int) -> Contact:
+    """The addresses of an audience now: its person of the month, else its own (who stand in), else none."""
+    own = policy.audiences[audience]
+    person = policy.rotas.get(audience, {}).get(_month(now_ns))
+    return person or Contact(own.slack, own.email)
+
+
+def _in_channel(
+    channel: str, routes: list[Route], judgement: Judgement, policy: Policy, month: str
+) -> Iterator[Recipient]:
+    gathered: dict[str, list[tuple[str, str, str]]] = {}  # normal form -> (address as written, audience, why)
+    for key in policy.audiences:
+        if judgement.audiences is not None and key not in judgement.audiences:
+            continue
+        lines = sorted(route.line for route in routes if key in route.audiences)
+        if lines:
+            why = f"{channel} route at line {', '.join(str(line) for line in lines)}"
+        elif key in policy.rotas:
+            why = f"on top of the {channel} routes"
+        else:
+            continue
+        for address, reason in _addresses(key, channel, policy, month):
+            gathered.setdefault(_normal(channel, address), []).append((address, key, why + reason))
+    for entries in gathered.values():
+        audiences = tuple(audience for _, audience, _ in entries)
+        acts = any(policy.audiences[audience].duty is Duty.ACT for audience in audiences)
+        reasons = "; ".join(f"{audience}: {why}" for _, audience, why in entries)
+        yield Recipient(channel, entries[0][0], audiences, Duty.ACT if acts else Duty.INFORM, reasons)
+
+
+def _addresses(key: str, channel: str, policy: Policy, month: str) -> Iterator[tuple[str, str]]:
+    """Each address once, and what the rota has to do with it."""
+    audience = policy.audiences[key]
+    own = (audience.slack,) if channel == "slack" else audience.email
+    if key not in policy.rotas:
+        pairs = [(address, "") for address in own]
+    else:
+        person = policy.rotas[key].get(month, Contact())
+        theirs = (person.slack,) if channel == "slack" else person.email
+        if any(theirs):
+            pairs = [(address, f", on duty in {month}") for address in theirs]
+        else:
+            pairs = [(address, f", standing in for {month}") for address in own]
+    once = {_normal(channel, address): (address, reason) for address, reason in reversed(pairs) if address}
+    yield from reversed(once.values())
+
+
+def _normal(channel: str, address: str) -> str:
+    """Mail systems do not tell case apart, and Slack takes a member id with and without the @."""
+    return address.casefold() if channel == "email" else address.removeprefix("@")
+
+
+def _month(now_ns: int) -> str:
+    now = datetime.fromtimestamp(now_ns // _NANOSECONDS, UTC)
+    return f"{now.year:04}-{now.month:02}"
+
+
+def _own_audiences(record: Record, policy: Policy) -> tuple[tuple[str, ...] | None, tuple[tuple[int, str], ...]]:
+    """What the program itself asked for; names that the policy does not know are no reason to tell nobody."""
+    value = record.attributes.get(names.AUDIENCE, record.resource.get(names.AUDIENCE))
+    if value is None:
+        return None, ()
+    asked = value.split(",") if isinstance(value, str) else value if isinstance(value, tuple) else ()
+    wanted = [str(name).strip() for name in asked]
+    known = tuple(name for name in dict.fromkeys(wanted) if name in policy.audiences)
+    if not known:
+        return None, ((_OWN_WORD_LINE, f"asks for {', '.join(wanted) or 'nobody'}, whom the policy does not know"),)
+    return known, ((_OWN_WORD_LINE, f"asks for {', '.join(known)}"),)
+
+
+def _matches(rule: Rule, record: Record, seen: dict[str, str | None]) -> bool:
+    """Whether every condition holds; ``seen`` keeps values that an earlier rule has asked for."""
+    for key, glob in rule.match.globs:
+        if key in seen:
+            value = seen[key]
+        else:
+            value = seen[key] = _value(record, key)
+        if value is None:
+            return False
+        if glob.matches(value):
+            continue
+        # A type is written as in the code that raises it, with or without its module.
+        if key == names.EXCEPTION_TYPE and glob.matches(value.rpartition(".")[2]):
+            continue
+        return False
+    return True
+
+
+def _value(record: Record, key: str) -> str | None:
+    """The text that a condition sees; None if the record does not have it, which no condition matches."""
+    if key == "severity":
+        return record.severity.name
+    if key == "body":
+        return record.body[:MATCHED_CHARACTERS]
+    if key == "event_name":
+        return record.event_name or None
+    if key == "pipeline":
+        return record.pipeline
+    if key == "environment":
+        return record.environment or None
+    if key == "stage":
+        return record.stage or None
+    if key == "scope":
+        return record.scope or None
+    return _as_text(record.attributes.get(key, record.resource.get(key)))
+
+
+def _as_text(value: AttributeValue) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return value[:MATCHED_CHARACTERS]
+    if isinstance(value, bool):
+        return "true" if value else "false"  # as YAML and OTLP write it
+    return str(value)[:MATCHED_CHARACTERS]
+
+
+def _what(rule: Rule, record: Record) -> str:
+    """What the rule does to the record, in words."""
+    wanted = rule.set
+    parts = []
+    if wanted.severity is not None:
+        parts.append(f"severity {record.severity.name} → {wanted.severity.name}")
+    if wanted.audiences is not None:
+        parts.append(f"audiences {', '.join(wanted.audiences)}")
+    parts += [
+        f"{name} {value!r}"
+        for name, value in (("owner", wanted.owner), ("runbook", wanted.runbook), ("fingerprint", wanted.fingerprint))
+        if value is not None
+    ]
+    if wanted.effect is not None:
+        parts.append("effect")
+    if wanted.drop:
+        parts.append("dropped")
+    return "; ".join(parts)
