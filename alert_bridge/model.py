@@ -73,6 +73,7 @@ class Record:
     scope: str = ""
     trace_id: str = ""  # 32 hex digits, or empty
     span_id: str = ""  # 16 hex digits, or empty
+    severity_number: int = 0  # as it was sent: 1-24, or 0 where only the text, or nothing, said it
 
     def text(self, name: str) -> str:
         """The record's attribute, else the resource's, as text; empty if neither has it."""

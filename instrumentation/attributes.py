@@ -57,6 +57,12 @@ COMMAND: Final = "process.command_line"
 STDOUT_TAIL: Final = "pipeline.process.stdout_tail"
 STDERR_TAIL: Final = "pipeline.process.stderr_tail"
 
+# Where senders without a field for it put an event's name, and what the bridge notes on a record that it had to cut.
+EVENT_NAME: Final = "event.name"
+OTEL_EVENT_NAME: Final = "otel.event.name"
+DROPPED_ATTRIBUTES: Final = "pipeline.dropped.attributes"
+DROPPED_EVENTS: Final = "pipeline.dropped.events"
+
 # Lifecycle events: log records with an EventName, INFO unless they fail.
 EVENT_PREFIX: Final = "pipeline."
 EVENT_RUN_START: Final = "pipeline.run.start"
