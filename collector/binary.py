@@ -1,0 +1,128 @@
+"""Finds a Collector, or gets one: named, on the path, from the cache, as an official release, built with Go."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from collector import build, cache, release
+from collector.build import Progress
+from collector.errors import CollectorError
+
+__all__ = ["REQUIRED", "Source", "find", "install", "missing_components"]
+
+NAMES = ("otelcol-alerts", "otelcol-contrib", "otelcol")
+REQUIRED = frozenset(
+    {
+        "otlp", "file_log", "memory_limiter", "filter", "transform", "redaction",
+        "otlp_http", "forward", "health_check", "file_storage", "bearertokenauth",
+    }
+)  # fmt: skip
+"""Component types that otel-collector.yaml and its everyday overlays name, as `otelcol components` spells them."""
+COMPONENTS_TIMEOUT_SECONDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where to take a Collector from instead of the official release; all empty means the usual way."""
+
+    file: Path | None = None
+    """An archive on this machine."""
+    url: str = ""
+    """An archive on a mirror."""
+    sha256: str = ""
+    """The archive's digest; empty: the `.sha256` file beside it."""
+
+
+def find(environ: Mapping[str, str]) -> Path | None:
+    """The Collector to use: `$OTELCOL`, else one on the PATH that has all we need, else the newest in the cache.
+
+    Raises:
+        CollectorError: `$OTELCOL` is set but does not name a Collector with the components that we need.
+    """
+    named = environ.get("OTELCOL", "").strip()
+    if named:
+        path = shutil.which(named, path=environ.get("PATH"))
+        if path is None:
+            raise CollectorError(f"OTELCOL names {named}, which is not a program: correct it or unset it")
+        missing = missing_components(Path(path))
+        if missing:
+            raise CollectorError(f"OTELCOL names {path}, which lacks {', '.join(sorted(missing))}: use otelcol-contrib")
+        return Path(path)
+    for name in NAMES:
+        path = shutil.which(name, path=environ.get("PATH"))
+        if path is not None and not missing_components(Path(path)):
+            return Path(path)
+    return cache.cached(environ)
+
+
+def install(
+    environ: Mapping[str, str], progress: Progress = print, *, source: Source | None = None, fresh: bool = False
+) -> Path:
+    """Return a Collector that is ready to run; download or build one if there is none yet.
+
+    Args:
+        environ: PATH, `OTELCOL`, `XDG_CACHE_HOME` and Go's settings are read from it.
+        progress: takes one line at a time for the person who waits.
+        source: an archive to use instead of the official one.
+        fresh: get one even if there is one, for instance after an upgrade of Go.
+
+    Raises:
+        CollectorError: there is none and none can be had; the text says what to do.
+    """
+    if source is None and not fresh:
+        found = find(environ)
+        if found is not None:
+            return found
+    with cache.exclusive(environ, lambda: progress("Another process is getting a Collector; waiting for it")):
+        # Whoever held the lock may have done the work.
+        if source is None and not fresh and (found := cache.cached(environ)) is not None:
+            return found
+        return _checked(_get(environ, source or Source(), progress))
+
+
+def missing_components(binary: Path) -> frozenset[str]:
+    """What this Collector lacks of `REQUIRED`; all of it if the program is no Collector."""
+    try:
+        answer = subprocess.run(  # noqa: S603 - the binary that the user has chosen
+            [binary, "components"], capture_output=True, text=True, timeout=COMPONENTS_TIMEOUT_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return REQUIRED
+    names = {line.split("name:", 1)[1].strip() for line in answer.stdout.splitlines() if "name:" in line}
+    return REQUIRED - names
+
+
+def _get(environ: Mapping[str, str], source: Source, progress: Progress) -> Path:
+    if source.file is not None:
+        return release.from_file(environ, source.file, source.sha256, progress)
+    if source.url:
+        return release.from_url(environ, source.url, source.sha256, progress)
+    try:
+        return release.from_url(environ, release.archive_url(), source.sha256, progress)
+    except CollectorError as error:
+        refusal = str(error)
+    progress(f"No official release: {refusal}")
+    try:
+        build.go_version(environ)
+    except CollectorError as no_go:
+        raise CollectorError(
+            f"no Collector can be had: {refusal}; and {no_go} to build one. Put otelcol-contrib {cache.VERSION} on the "
+            "PATH or name it in OTELCOL, or run `pipeline-alerts collector install --from-file ARCHIVE`, or install "
+            f"Go {'.'.join(map(str, build.MINIMUM_GO))}"
+        ) from no_go
+    return build.build(environ, progress)
+
+
+def _checked(binary: Path) -> Path:
+    missing = missing_components(binary)
+    if missing:
+        folder = binary.parent
+        shutil.rmtree(folder, ignore_errors=True)
+        raise CollectorError(f"the Collector that came lacks {', '.join(sorted(missing))}; it was removed")
+    os.utime(binary)
+    return binary
