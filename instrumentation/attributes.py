@@ -46,6 +46,7 @@ TEST_ALERT: Final = "pipeline.test"
 TEST_CHANNEL: Final = "pipeline.test.channel"
 WANDB_RUN_URL: Final = "pipeline.wandb.run.url"
 UNCAUGHT: Final = "pipeline.uncaught"  # true on the record of the exception that ended its process
+OWN_TROUBLE: Final = "pipeline.alerts.trouble"  # on records of the bridge about itself: what kind of trouble
 
 # Process endings, on `pipeline.run.end` and on the supervisor's death record.
 EXIT_CODE: Final = "process.exit.code"
