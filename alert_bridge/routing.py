@@ -10,7 +10,7 @@ from alert_bridge.model import AttributeValue, Duty, Recipient, Record, Severity
 from alert_bridge.policy.model import Contact, Policy, Route, Rule
 from instrumentation import attributes as names
 
-__all__ = ["MATCHED_CHARACTERS", "Judgement", "judge", "on_duty", "recipients"]
+__all__ = ["MATCHED_CHARACTERS", "Judgement", "is_test", "judge", "on_duty", "recipients"]
 
 MATCHED_CHARACTERS = 4_096
 """Of a body or an attribute: what a rule sees. A glob that needs more looks for the wrong thing."""
@@ -18,6 +18,7 @@ MATCHED_CHARACTERS = 4_096
 TOLD_CHANNELS = ("slack", "email")
 
 _NANOSECONDS = 1_000_000_000
+_TEXTS = ("owner", "runbook", "effect", "fingerprint")
 _OWN_WORD_LINE = 0  # of the trail: the record's own attribute stands in no file
 
 
@@ -45,29 +46,39 @@ def judge(record: Record, policy: Policy) -> Judgement:
     redirect nor drop it.
     """
     audiences, trail = _own_audiences(record, policy)
-    is_test = record.attributes.get(names.TEST_ALERT) is True
-    severity = record.severity
-    owner = runbook = effect = fingerprint = ""
-    dropped = False
-    seen: dict[str, str | None] = {}
-    for rule in policy.rules:
-        if not _matches(rule, record, seen):
-            continue
+    matching = _matching(record, policy.rules)
+    if not matching:
+        return Judgement(record.severity, audiences, trail=trail)
+    if is_test(record):
+        ignored = "matches, but a test alert goes where it was asked to go"
+        return Judgement(record.severity, audiences, trail=(*trail, *((rule.line, ignored) for rule in matching)))
+    texts: dict[str, str] = {}
+    severity, dropped = record.severity, False
+    for rule in matching:
         wanted = rule.set
-        if is_test:
-            trail += ((rule.line, "matches, but a test alert goes where it was asked to go"),)
-            continue
-        if wanted.severity is not None:
-            severity = wanted.severity
-        if wanted.audiences is not None:
-            audiences = wanted.audiences
-        owner = owner if wanted.owner is None else wanted.owner
-        runbook = runbook if wanted.runbook is None else wanted.runbook
-        effect = effect if wanted.effect is None else wanted.effect
-        fingerprint = fingerprint if wanted.fingerprint is None else wanted.fingerprint
+        severity = severity if wanted.severity is None else wanted.severity
+        audiences = audiences if wanted.audiences is None else wanted.audiences
+        texts |= {name: text for name in _TEXTS if (text := getattr(wanted, name)) is not None}
         dropped = dropped or wanted.drop
-        trail += ((rule.line, _what(rule, record)),)
-    return Judgement(severity, audiences, owner, runbook, effect, fingerprint, dropped, trail)
+    trail += tuple((rule.line, _what(rule, record)) for rule in matching)
+    return Judgement(severity, audiences, dropped=dropped, trail=trail, **texts)
+
+
+def _matching(record: Record, rules: tuple[Rule, ...]) -> list[Rule]:
+    """The rules all of whose conditions hold. Each value is looked up once, however many rules ask for it."""
+    seen: dict[str, str | None] = {}
+    matching = []
+    for rule in rules:
+        for key, fits in rule.match.tests:
+            try:
+                value = seen[key]
+            except KeyError:
+                value = seen[key] = _value(record, key)
+            if value is None or not fits(value):
+                break
+        else:
+            matching.append(rule)
+    return matching
 
 
 def recipients(judgement: Judgement, record: Record, policy: Policy, now_ns: int) -> tuple[Recipient, ...]:
@@ -85,7 +96,7 @@ def recipients(judgement: Judgement, record: Record, policy: Policy, now_ns: int
     if judgement.dropped:
         return ()
     month = _month(now_ns)
-    only = record.text(names.TEST_CHANNEL) if record.attributes.get(names.TEST_ALERT) is True else ""
+    only = record.text(names.TEST_CHANNEL) if is_test(record) else ""
     result: list[Recipient] = []
     for channel in TOLD_CHANNELS:
         routes = [
@@ -96,6 +107,11 @@ def recipients(judgement: Judgement, record: Record, policy: Policy, now_ns: int
         if routes:
             result += _in_channel(channel, routes, judgement, policy, month)
     return tuple(sorted(result, key=lambda recipient: (recipient.channel, recipient.address)))
+
+
+def is_test(record: Record) -> bool:
+    """Whether somebody sent it to see that alerts arrive."""
+    return record.attributes.get(names.TEST_ALERT) is True
 
 
 def on_duty(audience: str, policy: Policy, now_ns: int) -> Contact:
@@ -166,24 +182,6 @@ def _own_audiences(record: Record, policy: Policy) -> tuple[tuple[str, ...] | No
     if not known:
         return None, ((_OWN_WORD_LINE, f"asks for {', '.join(wanted) or 'nobody'}, whom the policy does not know"),)
     return known, ((_OWN_WORD_LINE, f"asks for {', '.join(known)}"),)
-
-
-def _matches(rule: Rule, record: Record, seen: dict[str, str | None]) -> bool:
-    """Whether every condition holds; ``seen`` keeps values that an earlier rule has asked for."""
-    for key, glob in rule.match.globs:
-        if key in seen:
-            value = seen[key]
-        else:
-            value = seen[key] = _value(record, key)
-        if value is None:
-            return False
-        if glob.matches(value):
-            continue
-        # A type is written as in the code that raises it, with or without its module.
-        if key == names.EXCEPTION_TYPE and glob.matches(value.rpartition(".")[2]):
-            continue
-        return False
-    return True
 
 
 def _value(record: Record, key: str) -> str | None:

@@ -6,9 +6,25 @@ Not `fnmatch`: log messages are full of brackets, and a policy must not be able 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 __all__ = ["Glob"]
+
+
+@dataclass(frozen=True, slots=True)
+class Glob:
+    """One compiled glob. Case matters; ``matches`` says whether the whole text fits, in time linear in the text."""
+
+    pattern: str
+    matches: Callable[[str], bool] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "matches", _compile(self.pattern))
+
+    @property
+    def is_literal(self) -> bool:
+        return "*" not in self.pattern and "?" not in self.pattern
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,28 +54,34 @@ class _Piece:
         return self.expression.match(text, at) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Glob:
-    """One compiled glob. Case matters. Linear in the text: pieces are sought from left to right, never again."""
+def _compile(pattern: str) -> Callable[[str], bool]:
+    """The cheapest test that does. The first three are what people mostly write."""
+    pieces = tuple(_Piece.of(text) for text in pattern.split("*"))
+    if "?" not in pattern:
+        match [piece.text for piece in pieces]:
+            case [literal]:
+                return literal.__eq__
+            case ["", fragment, ""]:
+                return lambda text: fragment in text
+            case [start, ""]:
+                return lambda text: text.startswith(start)
+    if len(pieces) == 1 and pieces[0].expression is not None:
+        only = pieces[0].expression
+        return lambda text: only.fullmatch(text) is not None
+    return _in_order(pieces[0], pieces[1:-1], pieces[-1])
 
-    pattern: str
-    _pieces: tuple[_Piece, ...] = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        pieces = tuple(_Piece.of(text) for text in self.pattern.split("*"))
-        object.__setattr__(self, "_pieces", pieces)
+def _in_order(first: _Piece, middle: tuple[_Piece, ...], last: _Piece) -> Callable[[str], bool]:
+    """From left to right, never again from the start: what backtracking would try cannot fit better."""
 
-    def matches(self, text: str) -> bool:
-        """Whether the whole text fits."""
-        pieces = self._pieces
-        first, last = pieces[0], pieces[-1]
-        if len(pieces) == 1:
-            return len(text) == len(first.text) and first.fits_at(text, 0)
+    def fits(text: str) -> bool:
         position, end = len(first.text), len(text) - len(last.text)
         if position > end or not first.fits_at(text, 0) or not last.fits_at(text, end):
             return False
-        for piece in pieces[1:-1]:
+        for piece in middle:
             position = piece.end_after(text, position, end)
             if position < 0:
                 return False
         return True
+
+    return fits

@@ -27,14 +27,12 @@ from alert_bridge.policy.model import (
     RunPlan,
     Settings,
 )
-from alert_bridge.policy.shape import ContactShape, PolicyShape, RuleShape
+from alert_bridge.policy.shape import OPTIONAL_SECTIONS, ContactShape, PolicyShape, RuleShape
 from alert_bridge.policy.source import Source, read_source
 
 __all__ = ["load", "packaged_path"]
 
 MAX_DIAGNOSTICS = 50  # a person mends some and looks again
-
-_OPTIONAL_SECTIONS = ("rules", "expect", "grouping", "runs", "retention")
 
 
 def packaged_path() -> Path:
@@ -55,7 +53,7 @@ def load(path: Path, *, today: date | None = None) -> Policy:
     source, raw = read_source(path)
     if isinstance(source.data, dict):
         # A section whose lines are all commented out reads as null; it means what it looks like: nothing.
-        for section in _OPTIONAL_SECTIONS:
+        for section in OPTIONAL_SECTIONS:
             if section in source.data and source.data[section] is None:
                 del source.data[section]
     found = [*source.faults, *without_value(source)]
