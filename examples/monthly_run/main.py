@@ -54,13 +54,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("monthly_run_output"))
     options = parser.parse_args()
 
+    out = options.out.resolve()
     os.environ[faults.VARIABLE] = options.fail
-    logs.set_up(options.out / "logs")
+    logs.set_up(out / "logs")
     observed = world.observe(SEED)
     with services.data_store(observed) as store, services.partner() as partner:
-        countries = ensemble.run(ensemble.CALM_HARBOR, store, MONTH, options.out)
-        cells = ensemble.run(ensemble.ROUGH_MEADOW, store, MONTH, options.out)
-        deliver(report(ensemble.reconcile(cells, countries), options.out), partner)
+        countries = ensemble.run(ensemble.CALM_HARBOR, store, MONTH, out)
+        cells = ensemble.run(ensemble.ROUGH_MEADOW, store, MONTH, out)
+        deliver(report(ensemble.reconcile(cells, countries), out), partner)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,9 @@ def _fresh(name: str, month: int, out: Path, ensemble: str) -> Series | None:
     artifact = json.loads((out / f"{name}.json").read_text(encoding="utf-8"))
     trained = artifact["trained_in_month"]
     if trained < month - OLDEST_MODEL_MONTHS:
-        logger.error("Gate of %s refuses model %s: trained in month %d, this is month %d", ensemble, name, trained, month)
+        logger.error(
+            "Gate of %s refuses model %s: trained in month %d, this is month %d", ensemble, name, trained, month
+        )
         return None
     forecast: Series = artifact["forecast"]
     return forecast
@@ -93,7 +95,9 @@ def reconcile(cells: Series, countries: Series) -> Series:
     for country, months in sums.items():
         before, after = months[0], totals[country][0]
         if before > SPIKE * max(after, 10.0):
-            logger.warning("Implausible change by reconciliation in %s: %.0f before, %.0f after", country, before, after)
+            logger.warning(
+                "Implausible change by reconciliation in %s: %.0f before, %.0f after", country, before, after
+            )
     return {
         cell: [x * totals[country_of(cell)][m] / (sums[country_of(cell)][m] or 1.0) for m, x in enumerate(months)]
         for cell, months in cells.items()

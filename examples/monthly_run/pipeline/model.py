@@ -59,7 +59,11 @@ def check_drift(name: str, series: Series) -> None:
     newest = sum(months[-1] for months in series.values())
     usual = sum(sum(months[-31:-1]) for months in series.values()) / 30
     if newest == 0 and usual > 0:
-        logger.critical("Target is all zero in the newest month, usually %.0f fatalities", usual, extra={"pipeline.model.name": name})
+        logger.critical(
+            "Target is all zero in the newest month, usually %.0f fatalities",
+            usual,
+            extra={"pipeline.model.name": name},
+        )
     elif abs(newest - usual) > usual:
         logger.warning({"data alert": f"feature delta_total; offender: {newest:.0f}; threshold: {usual:.0f}"})
 
@@ -123,7 +127,9 @@ def forecast(name: str, series: Series, weights: list[float]) -> Series:
             row.append(max(0.0, sum(w * x for w, x in zip(weights, past, strict=True))))
         ahead[unit] = [math.expm1(x) for x in row[-HORIZON_MONTHS:]]
     if faults.is_on("odd_map") and name == "open_steppe":
-        ahead = {unit: [x + (400.0 if unit.startswith("c07") else 0.0) for x in months] for unit, months in ahead.items()}
+        ahead = {
+            unit: [x + (400.0 if unit.startswith("c07") else 0.0) for x in months] for unit, months in ahead.items()
+        }
     return ahead
 
 
