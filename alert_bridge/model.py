@@ -307,7 +307,8 @@ class Message:
     facts: tuple[str, ...]  # the short context line: environment, run, count, since, owner
     links: tuple[tuple[str, str], ...]  # (label, URL)
     subject: str  # constant for the incident, so that mail threads
-    paragraphs: tuple[tuple[str, str], ...] = ()  # (heading, text) of the expanded summary
+    paragraphs: tuple[tuple[str, str], ...] = ()  # (heading, text) of the expanded summary, before the log
+    closing: tuple[tuple[str, str], ...] = ()  # (heading, text) after the log: facts of the run, who else, what next
     log_tail: tuple[str, ...] = ()
     stacktrace: str = ""
     late: str = ""  # said first if it is late, with both times
