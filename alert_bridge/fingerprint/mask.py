@@ -21,7 +21,7 @@ _ADDRESS = re.compile(r"<[\w. ]{1,200} at 0x[0-9a-fA-F]{1,16}[^<>]{0,200}>")
 _CODE = re.compile(
     r"(?:(?:exit|return|returned|status|error|response)(?:[ _-]?(?:code|status|value))?(?: is| of| was|=|:| ){1,3}"
     r"|errno[ =:]{0,2}|HTTP(?:/[\d.]{1,4})?(?: status| error| code)?[ :]{1,2}|signal[ =:]{1,2}|SIG[A-Z]{2,8}:? ?"
-    r"|code[ =:]{1,3})-?\d{1,3}(?![\w.:/-])"
+    r"|code[ =:]{1,3})-?\d{1,3}(?![\w:/-]|\.\d)"
     r"|(?<![\w.])[45]\d\d(?= (?:Client|Server|Bad|Un|For|Not|Too|Inter|Gate|Serv|Conf|Gone|Request))",
     re.IGNORECASE,
 )

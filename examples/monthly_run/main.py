@@ -1,4 +1,4 @@
-"""The monthly run: two ensembles, reconciled, reported and delivered. `python main.py --fail NAME` breaks it on purpose.
+"""The monthly run: two ensembles, reconciled, reported, delivered. `python main.py --fail NAME` breaks it on purpose.
 
 Without pipeline-alerts this is an ordinary program; under `pipeline-alerts run -- python main.py` it tells people.
 """
@@ -16,9 +16,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from pipeline import ensemble, faults, logs, services, world  # noqa: E402 - found beside this file
+from pipeline import ensemble, faults, logs, services, world
 
-from instrumentation import stage  # noqa: E402 - the same
+from instrumentation import stage
 
 MONTH = 559  # months since 1980, as the field counts
 SEED = 559

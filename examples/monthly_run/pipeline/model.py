@@ -21,6 +21,7 @@ HORIZON_MONTHS = 6
 EPOCHS = 12
 EPOCH_PAUSE_S = 0.03  # stands for the hours a real model trains
 LEARNING_RATE = 0.05
+DIVERGED_LOSS = 1e12
 FLOOD = 10_000
 
 logger = logging.getLogger("monthly_run.model")
@@ -30,7 +31,7 @@ class DataFetchError(Exception):
     """The model's input could not be fetched."""
 
 
-class EarlyStopping(Exception):  # noqa: N818 - the name that training libraries give it
+class EarlyStopping(Exception):
     """Training stopped because it no longer improved."""
 
 
@@ -88,7 +89,7 @@ def train(name: str, series: Series, lags: int) -> list[float]:
         weights = [w - rate * g / count for w, g in zip(weights, gradient, strict=True)]
         loss /= count
         log_metrics({"train/loss": loss}, step=epoch)
-        if not math.isfinite(loss) or loss > 1e12:
+        if not math.isfinite(loss) or loss > DIVERGED_LOSS:
             logger.error("Training diverged: loss is %s at epoch %d, early_terminated", loss, epoch)
             return [1.0] + [0.0] * (lags - 1)
         logger.debug("epoch %d loss %.4f", epoch, loss)
