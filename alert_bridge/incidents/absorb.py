@@ -6,11 +6,13 @@ from dataclasses import replace
 
 from alert_bridge.incidents.case import Case, Event, Talk, TalkState
 from alert_bridge.model import Duty, Incident, IncidentState, Recipient, Record
+from instrumentation import attributes as names
 
 __all__ = ["absorb", "open_case"]
 
 MAX_RUNS_PER_INCIDENT = 200  # named in the incident; the store counts the rest
 MAX_STAGES_PER_INCIDENT = 50
+MAX_MODELS_PER_INCIDENT = 100
 
 
 def open_case(event: Event, *, incident_id: str, seen_before: int, now: int) -> Case:
@@ -51,9 +53,6 @@ def absorb(case: Case, event: Event, *, now: int) -> Case:
     runs = incident.run_ids
     if record.run_id and record.run_id not in runs and len(runs) < MAX_RUNS_PER_INCIDENT:
         runs = tuple(sorted((*runs, record.run_id)))
-    stages = case.stages
-    if record.stage not in stages and len(stages) < MAX_STAGES_PER_INCIDENT:
-        stages = stages | {record.stage}
     first = incident.count == 0
     absorbed = replace(
         incident,
@@ -73,12 +72,17 @@ def absorb(case: Case, event: Event, *, now: int) -> Case:
     return replace(
         case,
         incident=absorbed,
-        stages=stages,
+        stages=_joined(case.stages, record.stage, MAX_STAGES_PER_INCIDENT),
+        models=_joined(case.models, record.text(names.MODEL_NAME), MAX_MODELS_PER_INCIDENT) - {""},
         last_taken_at=max(case.last_taken_at, now),
         talks=_spread(case.talks, event, now),
         closed_event=0 if reopened else case.closed_event,
         closed_by_run="" if reopened else case.closed_by_run,
     )
+
+
+def _joined(known: frozenset[str], name: str, most: int) -> frozenset[str]:
+    return known if name in known or len(known) >= most else known | {name}
 
 
 def _order(record: Record) -> tuple[int, str]:

@@ -75,6 +75,7 @@ class Case:
     stages: frozenset[str]
     last_taken_at: int
     talks: tuple[Talk, ...] = ()
+    models: frozenset[str] = frozenset()  # names of the models that reported it
     folded: int = 0  # consequences counted here, but not as the problem itself
     closed_event: int = 0
     closed_by_run: str = ""

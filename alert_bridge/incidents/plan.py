@@ -73,6 +73,8 @@ def _first(incident: Incident, talk: Talk, hold: float) -> Planned:
     wait = 0.0 if incident.severity >= Severity.CRITICAL else hold
     if incident.sample.attributes.get(names.TEST_ALERT):
         return Planned(Reason.TEST, talk.opened_at)
+    if incident.sample.attributes.get(names.OWN_TROUBLE):
+        return Planned(Reason.OPERATOR, talk.opened_at)
     reason = Reason.REGRESSED if incident.seen_before else Reason.OPENED
     return Planned(reason, talk.opened_at + _ns(wait))
 

@@ -49,6 +49,7 @@ CREATE TABLE incidents (
     environment     TEXT NOT NULL,
     stage           TEXT NOT NULL, -- of the earliest event
     stages          TEXT NOT NULL, -- JSON list of all
+    models          TEXT NOT NULL, -- JSON list of the models that reported it
     severity        INTEGER NOT NULL,
     state           TEXT NOT NULL, -- open, resolved
     opened_at       INTEGER NOT NULL,

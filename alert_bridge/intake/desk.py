@@ -1,0 +1,130 @@
+"""The incidents that one transaction works on: each is loaded once and written once, however many records it gets."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from alert_bridge.incidents import Case, Event, Talk, absorb, open_case, plan
+from alert_bridge.model import Record
+from alert_bridge.policy.model import Grouping
+from alert_bridge.store.control.cases import day_of
+from alert_bridge.store.control.database import Book
+
+__all__ = ["Desk", "Rules", "replan"]
+
+OPEN = 2**63 - 1  # an episode that has not ended
+DECIDED_RECORDS_PER_INCIDENT = 20  # the first ones; later records of an incident went the same way
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the engine must know of the policy and the channels."""
+
+    grouping: Grouping
+    edits: frozenset[str]  # channels that change a message in place
+
+    def hold(self, channel: str) -> float:
+        """Seconds that a channel gathers before its first message."""
+        return float(self.grouping.hold.get(channel, 0.0))
+
+
+class Desk:
+    """Loads and keeps cases for one transaction, and counts what `flush` writes."""
+
+    def __init__(self, book: Book, rules: Rules, *, now: int, new_id: Callable[[], str]) -> None:
+        self.book = book
+        self.now = now
+        self.channels: set[str] = set()
+        self.matched: Counter[str] = Counter()
+        self._rules = rules
+        self._new_id = new_id
+        self._cases: dict[str, Case] = {}
+        self._episodes: dict[str, dict[str, int]] = {}  # fingerprint -> incident id -> event time of its end, or OPEN
+        self._counted: defaultdict[str, list[Record]] = defaultdict(list)
+        self._issues: defaultdict[str, list[Record]] = defaultdict(list)
+        self._samples: dict[str, Event] = {}
+
+    def case_for(self, event: Event) -> tuple[Case, bool]:
+        """The incident that an event belongs to, and whether it is new."""
+        key = event.fingerprint.value
+        if key not in self._episodes:
+            self._episodes[key] = {found: end or OPEN for found, end in self.book.episodes(key)}
+        episodes = self._episodes[key]
+        candidates = [(end, found) for found, end in episodes.items() if end >= event.record.time]
+        if candidates:
+            case = self.case(min(candidates)[1])
+            assert case is not None, "an episode has its incident"
+            return case, False
+        self.book.save_issue(event, events=0, days=(), span=(event.record.time, event.record.time))
+        case = open_case(event, incident_id=self._new_id(), seen_before=len(episodes), now=self.now)
+        self.book.save_case(case)
+        self.decide(case.incident.id, "fingerprint", f"{event.fingerprint.rung}: {event.title}")
+        return case, True
+
+    def case(self, incident_id: str) -> Case | None:
+        """One incident, as it stands in this transaction."""
+        return self._cases.get(incident_id) or self.book.case(incident_id)
+
+    def count(self, case: Case, event: Event) -> Case:
+        """Count an event into its incident, with its issue, and with its recipients."""
+        self.count_issue(event)
+        self._counted[case.incident.id].append(event.record)
+        self.match(event)
+        return self.put(absorb(case, event, now=self.now))
+
+    def count_issue(self, event: Event) -> None:
+        """Count an event with its issue."""
+        self._issues[event.fingerprint.value].append(event.record)
+        self._samples.setdefault(event.fingerprint.value, event)
+
+    def match(self, event: Event) -> None:
+        """Enter the pairs of this record and its recipients in the ledger."""
+        self.matched.update(recipient.channel for recipient in event.recipients)
+
+    def put(self, case: Case) -> Case:
+        """Keep a changed incident for `flush`."""
+        self._cases[case.incident.id] = case
+        if case.incident.fingerprint in self._episodes:
+            self._episodes[case.incident.fingerprint][case.incident.id] = case.closed_event or OPEN
+        return case
+
+    def decide(self, subject: str, step: str, text: str) -> None:
+        """Write down why."""
+        self.book.decide(self.now, subject, step, text)
+
+    def flush(self) -> None:
+        """Write everything, and plan what each recipient of a touched incident must hear next."""
+        for key, records in self._issues.items():
+            times = [record.time for record in records]
+            days = Counter(day_of(time) for time in times)
+            self.book.save_issue(
+                self._samples[key], events=len(records), days=sorted(days.items()), span=(min(times), max(times))
+            )
+        for case in self._cases.values():
+            saved = self.book.save_case(case)
+            if self._counted[case.incident.id]:
+                self.book.save_occurrences(case.incident.id, self._counted[case.incident.id])
+            for talk in saved.talks:
+                replan(self.book, saved, talk, self._rules, now=self.now)
+                self.channels.add(talk.recipient.channel)
+        self.book.enter(self.matched)
+        self.matched.clear()
+        self._cases.clear()
+        self._counted.clear()
+        self._issues.clear()
+        self._samples.clear()
+
+
+def replan(book: Book, case: Case, talk: Talk, rules: Rules, *, now: int) -> None:
+    """Make the conversation's one waiting notice what it must be now."""
+    channel = talk.recipient.channel
+    planned = plan(
+        case.incident,
+        talk,
+        hold=rules.hold(channel),
+        repeat_after=rules.grouping.repeat_after,
+        edits=channel in rules.edits,
+    )
+    book.set_plan(talk, planned, now=now)

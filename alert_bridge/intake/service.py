@@ -1,0 +1,212 @@
+"""The intake thread: takes what all waiting requests brought in one transaction, and answers them after the commit."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from alert_bridge.errors import IntakeError, StoreBusy
+from alert_bridge.incidents import Event
+from alert_bridge.intake.sifting import Sifted, sift
+from alert_bridge.intake.take import Rules, Tally, take
+from alert_bridge.model import Record
+from alert_bridge.otlp import decode_logs
+from alert_bridge.policy.model import Policy
+from alert_bridge.store.control import ControlStore
+
+__all__ = ["Intake", "Request", "Taken"]
+
+RECORDS_PER_COMMIT = 4_000  # of waiting requests; one request is never split
+REQUESTS_WAITING_MOST = 512  # more than a Collector's consumers can have in flight; beyond it the answer is 503
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The answer to one request, after the commit."""
+
+    records: int
+    rejected: int
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One body as it came in."""
+
+    body: bytes
+    content_type: str
+    content_encoding: str
+    answer: Future[Taken] = field(default_factory=Future)
+
+
+@dataclass(slots=True)
+class _Decoded:
+    request: Request
+    sifted: list[Sifted]
+    records: int
+    letters: list[tuple[str, bytes]]
+
+
+class Intake(threading.Thread):
+    """Owns the way from bytes to committed incidents.
+
+    Args:
+        store: control.db.
+        policy: the policy in force, asked anew for each transaction.
+        rules: what the engine needs of it.
+        clock: nanoseconds since the epoch.
+        new_id: an unguessable incident id.
+        wake: called after a commit with the channels that have something new to say.
+    """
+
+    def __init__(
+        self,
+        store: ControlStore,
+        *,
+        policy: Callable[[], Policy],
+        rules: Callable[[], Rules],
+        clock: Callable[[], int],
+        new_id: Callable[[], str],
+        wake: Callable[[set[str]], None],
+    ) -> None:
+        super().__init__(name="intake", daemon=True)
+        self.totals: Counter[str] = Counter()
+        self._store = store
+        self._policy = policy
+        self._rules = rules
+        self._clock = clock
+        self._new_id = new_id
+        self._wake = wake
+        self._waiting: queue.Queue[Request | None] = queue.Queue(REQUESTS_WAITING_MOST)
+
+    def submit(self, body: bytes, content_type: str, content_encoding: str) -> Future[Taken]:
+        """Hand a request in; the future is done after the commit.
+
+        The future's exceptions: `IntakeError` (the request), `StoreBusy` (us; nothing was written).
+        """
+        request = Request(body, content_type, content_encoding)
+        try:
+            self._waiting.put_nowait(request)
+        except queue.Full:
+            request.answer.set_exception(StoreBusy("Too many requests wait already"))
+        return request.answer
+
+    def stop(self) -> None:
+        """Take what waits, then end."""
+        self._waiting.put(None)
+
+    def run(self) -> None:
+        ended = False
+        while not ended:
+            requests, ended = self._gather()
+            decoded = [item for request in requests if (item := self._decode(request)) is not None]
+            if decoded:
+                self._commit(decoded)
+
+    def report(self, event: Event) -> None:
+        """Make an incident of the bridge's own trouble; raises `StoreBusy`."""
+        self._write([Sifted(event.record, lifecycle=False, event=event, tells=True, trail=())], [])
+
+    def _gather(self) -> tuple[list[Request], bool]:
+        """The requests that wait, at least one."""
+        requests: list[Request] = []
+        item = self._waiting.get()
+        while item is not None:
+            if item.answer.set_running_or_notify_cancel():  # else the sender is gone, and will send it again
+                requests.append(item)
+            if len(requests) >= RECORDS_PER_COMMIT:
+                return requests, False
+            try:
+                item = self._waiting.get_nowait()
+            except queue.Empty:
+                return requests, False
+        return requests, True
+
+    def _decode(self, request: Request) -> _Decoded | None:
+        try:
+            decoded = decode_logs(
+                request.body, content_type=request.content_type, content_encoding=request.content_encoding
+            )
+        except IntakeError as error:
+            self.totals["undecodable"] += 1
+            request.answer.set_exception(error)
+            return None
+        except Exception as error:  # a decoder's bug is our trouble: 503, and the sender keeps it
+            log.exception("The decoder failed")
+            self.totals["failures"] += 1
+            request.answer.set_exception(StoreBusy(f"The decoder failed: {type(error).__name__}"))
+            return None
+        letters = [(item.reason, item.excerpt.encode()) for item in decoded.rejected]
+        sifted = self._sift(decoded.records, letters)
+        return _Decoded(request, sifted, len(decoded.records), letters)
+
+    def _sift(self, records: Sequence[Record], letters: list[tuple[str, bytes]]) -> list[Sifted]:
+        policy, now = self._policy(), self._clock()
+        sifted = []
+        for record in records:
+            try:
+                item = sift(record, policy, now)
+            except Exception as error:  # one record that we cannot judge must not keep the others waiting for ever
+                log.exception("Record %s could not be judged", record.uid)
+                letters.append((f"could not be judged: {type(error).__name__}", record.uid.encode()))
+                continue
+            if item is not None:
+                sifted.append(item)
+        return sifted
+
+    def _commit(self, group: list[_Decoded]) -> None:
+        try:
+            self._write([item for one in group for item in one.sifted], [x for one in group for x in one.letters])
+        except StoreBusy as error:
+            self.totals["busy"] += 1
+            for one in group:
+                one.request.answer.set_exception(error)
+            return
+        except Exception:  # a mistake of ours with one record: find it, so that the others are told
+            log.exception("A transaction failed; taking its records one by one")
+            for one in group:
+                self._one_by_one(one)
+            return
+        for one in group:
+            self._answer(one)
+
+    def _one_by_one(self, one: _Decoded) -> None:
+        try:
+            for item in one.sifted:
+                try:
+                    self._write([item], [])
+                except StoreBusy:
+                    raise
+                except Exception as error:  # this is the one: kept as a dead letter, never retried
+                    log.exception("Record %s could not be taken", item.record.uid)
+                    one.letters.append((f"could not be taken: {type(error).__name__}", item.record.body.encode()))
+            self._write([], one.letters)
+        except StoreBusy as error:
+            one.request.answer.set_exception(error)
+            return
+        self._answer(one)
+
+    def _answer(self, one: _Decoded) -> None:
+        self.totals["records"] += one.records
+        self.totals["rejected"] += len(one.letters)
+        one.request.answer.set_result(Taken(one.records, len(one.letters)))
+
+    def _write(self, sifted: Sequence[Sifted], letters: Sequence[tuple[str, bytes]]) -> None:
+        if not sifted and not letters:
+            return
+        now = self._clock()
+        with self._store.writing() as book:
+            tally, channels = take(book, sifted, self._rules(), now=now, new_id=self._new_id)
+            if letters:
+                book.bury_letters(letters, now=now)
+                tally["dead_letters"] += len(letters)
+            book.count(tally)
+        self.totals.update(Tally(tally))
+        if channels:
+            self._wake(channels)

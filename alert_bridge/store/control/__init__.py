@@ -1,0 +1,9 @@
+"""control.db: issues, incidents, conversations, the outbox, receipts, decisions. One writing process, many readers."""
+
+from __future__ import annotations
+
+from alert_bridge.store.control.database import ControlStore
+from alert_bridge.store.control.outbox import Lease
+from alert_bridge.store.control.reader import SqliteControlReader, open_reader
+
+__all__ = ["ControlStore", "Lease", "SqliteControlReader", "open_reader"]

@@ -1,0 +1,166 @@
+"""What is counted once in control.db: identities of records, runs and stages, ends of processes, counters."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+
+from alert_bridge.incidents import Ending
+from alert_bridge.model import Record
+from alert_bridge.store.control.rows import pairs
+from instrumentation import attributes as names
+
+__all__ = ["FactRows"]
+
+DEAD_LETTERS_KEPT = 1_000
+DEAD_LETTER_BYTES = 4_096
+UIDS_PER_STATEMENT = 500  # SQLite before 3.32 takes 999 values
+
+
+class FactRows:
+    """Statements over seen records, runs, steps, process ends, counters and dead letters, within one transaction."""
+
+    connection: sqlite3.Connection
+
+    def new_uids(self, uids: Sequence[str], *, now: int) -> set[str]:
+        """Mark these identities as counted; returns those that were not before."""
+        known: set[str] = set()
+        for start in range(0, len(uids), UIDS_PER_STATEMENT):
+            part = uids[start : start + UIDS_PER_STATEMENT]
+            places = ", ".join("?" * len(part))
+            rows = self.connection.execute(f"SELECT uid FROM seen WHERE uid IN ({places})", part)  # noqa: S608 - only places
+            known.update(row["uid"] for row in rows)
+        fresh = {uid for uid in uids if uid not in known}
+        self.connection.executemany(
+            "INSERT INTO seen (uid, taken_at) VALUES (?, ?)", [(uid, now) for uid in sorted(fresh)]
+        )
+        return fresh
+
+    def count(self, counts: Mapping[str, int]) -> None:
+        """Add to counters that survive a restart."""
+        self.connection.executemany(
+            "INSERT INTO counters (name, value) VALUES (?, ?)"
+            " ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value",
+            [(name, value) for name, value in counts.items() if value],
+        )
+
+    def enter(self, matched: Mapping[str, int]) -> None:
+        """Enter pairs of record and recipient, per channel, as intake counted them."""
+        self.connection.executemany(
+            "INSERT INTO ledger (channel, matched) VALUES (?, ?)"
+            " ON CONFLICT (channel) DO UPDATE SET matched = ledger.matched + excluded.matched",
+            [(channel, count) for channel, count in matched.items() if count],
+        )
+
+    def bury_letters(self, letters: Iterable[tuple[str, bytes]], *, now: int) -> None:
+        """Keep the beginning of what could not be taken, and why; the newest of them."""
+        self.connection.executemany(
+            "INSERT INTO dead_letters (at, why, excerpt) VALUES (?, ?, ?)",
+            [(now, why, excerpt[:DEAD_LETTER_BYTES]) for why, excerpt in letters],
+        )
+        self.connection.execute(
+            "DELETE FROM dead_letters WHERE id <= (SELECT max(id) FROM dead_letters) - ?", (DEAD_LETTERS_KEPT,)
+        )
+
+    def note_lifecycle(self, record: Record) -> None:
+        """Write down what a lifecycle event says about its run and its stage."""
+        if not record.run_id:
+            return
+        event = record.event_name
+        stage = record.stage if event in (names.EVENT_STAGE_START, names.EVENT_STAGE_END) else ""
+        started = record.time if event in (names.EVENT_RUN_START, names.EVENT_STAGE_START) else 0
+        ended = record.time if event in (names.EVENT_RUN_END, names.EVENT_STAGE_END) else 0
+        result = record.text(names.STAGE_RESULT if stage else names.RUN_RESULT) if ended else ""
+        if started or ended:
+            self._note_step(record, stage, started, ended, result)
+        self.connection.execute(
+            "INSERT INTO runs (run_id, pipeline, environment, trace_id, started, ended, result, facts)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run_id) DO UPDATE SET"
+            " trace_id = CASE WHEN runs.trace_id = '' THEN excluded.trace_id ELSE runs.trace_id END,"
+            " started = CASE WHEN excluded.started > 0 THEN excluded.started ELSE runs.started END,"
+            " ended = CASE WHEN excluded.ended > 0 THEN excluded.ended ELSE runs.ended END,"
+            " result = CASE WHEN excluded.ended > 0 THEN excluded.result ELSE runs.result END,"
+            " facts = CASE WHEN excluded.facts <> '[]' THEN excluded.facts ELSE runs.facts END",
+            (
+                record.run_id,
+                record.pipeline,
+                record.environment,
+                record.trace_id,
+                0 if stage else started,
+                0 if stage else ended,
+                "" if stage else result,
+                pairs(_facts(record)),
+            ),
+        )
+
+    def run_facts(self, run_id: str) -> sqlite3.Row | None:
+        """What is known of a run."""
+        row: sqlite3.Row | None = self.connection.execute("SELECT * FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+        return row
+
+    def note_ending(self, record: Record, ending: Ending, incident_id: str) -> None:
+        """Remember which incident the end of a process, a stage or a run belongs to."""
+        if record.run_id:
+            self.connection.execute(
+                "INSERT INTO process_ends (run_id, pid, kind, incident_id) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (run_id, pid, kind) DO NOTHING",
+                (record.run_id, _pid(record, ending), ending.value, incident_id),
+            )
+
+    def cause_of(self, record: Record, ending: Ending) -> str:
+        """The incident that already tells why this process, stage or run ended badly; empty if none does."""
+        if ending is Ending.UNCAUGHT or not record.run_id:
+            return ""
+        if ending is Ending.DIED:
+            row = self.connection.execute(
+                "SELECT incident_id FROM process_ends WHERE run_id = ? AND pid = ? AND kind = 'uncaught'",
+                (record.run_id, _pid(record, ending)),
+            ).fetchone()
+        else:
+            row = self.connection.execute(
+                "SELECT r.incident_id FROM incident_runs r JOIN incidents i ON i.id = r.incident_id"
+                " WHERE r.run_id = ? AND i.severity >= 17 AND i.root_id = '' ORDER BY i.opened_at DESC LIMIT 1",
+                (record.run_id,),
+            ).fetchone()
+        return "" if row is None else str(row["incident_id"])
+
+    def unexplained_ends(self, record: Record, ending: Ending | None, cause_id: str) -> Sequence[str]:
+        """Incidents that only say that something of this run ended, now that ``cause_id`` says why."""
+        kinds = {"stage", "run"} if ending is None else {"stage", "run", "died"} if ending is Ending.UNCAUGHT else set()
+        rows = self.connection.execute(
+            "SELECT e.kind, e.pid, e.incident_id FROM process_ends e JOIN incidents i ON i.id = e.incident_id"
+            " WHERE e.run_id = ? AND i.root_id = '' AND i.id <> ?",
+            (record.run_id, cause_id),
+        )
+        pid = _pid(record, Ending.DIED)
+        return [
+            row["incident_id"] for row in rows if row["kind"] in kinds and (row["kind"] != "died" or row["pid"] == pid)
+        ]
+
+    def meta(self, name: str, value: str) -> None:
+        """Set one fact about ourselves."""
+        self.connection.execute(
+            "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            (name, value),
+        )
+
+    def _note_step(self, record: Record, stage: str, started: int, ended: int, result: str) -> None:
+        self.connection.execute(
+            "INSERT INTO steps (run_id, stage, pipeline, environment, started, ended, result)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run_id, stage) DO UPDATE SET"
+            " started = CASE WHEN excluded.started > 0 THEN excluded.started ELSE steps.started END,"
+            " result = CASE WHEN excluded.ended > steps.ended THEN excluded.result ELSE steps.result END,"
+            " ended = CASE WHEN excluded.ended > steps.ended THEN excluded.ended ELSE steps.ended END",
+            (record.run_id, stage, record.pipeline, record.environment, started, ended, result),
+        )
+
+
+def _pid(record: Record, ending: Ending) -> str:
+    return record.text(names.PROCESS_PID) if ending in (Ending.UNCAUGHT, Ending.DIED) else ""
+
+
+def _facts(record: Record) -> tuple[tuple[str, str], ...]:
+    if record.event_name not in (names.EVENT_RUN_START, names.EVENT_RUN_MANIFEST):
+        return ()
+    labelled = (("Host", names.HOST_NAME), ("Revision", names.VCS_REVISION), ("Command", names.COMMAND))
+    return tuple((label, text) for label, name in labelled if (text := record.text(name)))
