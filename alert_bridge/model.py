@@ -290,6 +290,7 @@ class Story:
     run_facts: tuple[tuple[str, str], ...] = ()  # host, revision, command line, duration so far …
     also_told: tuple[str, ...] = ()  # audience names
     late_since: int = 0  # when it should have been told, if a channel was away; 0: in time
+    late_told_at: int = 0  # when it was told late, for an edit that must go on saying so; 0: now
     affected: tuple[str, ...] = ()  # names of the models (or else stages) that reported it, if more than one
     reminder_at: int = 0  # when the next reminder is due if it stays open; 0: unknown
 
@@ -311,6 +312,7 @@ class Message:
     closing: tuple[tuple[str, str], ...] = ()  # (heading, text) after the log: facts of the run, who else, what next
     log_tail: tuple[str, ...] = ()
     stacktrace: str = ""
+    resolved: bool = False  # it is over; true also for an edit after the resolution
     late: str = ""  # said first if it is late, with both times
     note: str = ""  # what is special about this telling: a test, again, still failing, resolved; one sentence
     log_title: str = ""  # what ``log_tail`` shows and what it leaves out

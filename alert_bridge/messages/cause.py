@@ -1,0 +1,79 @@
+"""What failed and why, in one line, from one record. For people who act; those who only need to know read `effects`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from alert_bridge.messages.endings import ending_of
+from alert_bridge.messages.text import clean, clip, first_words, one_line, without_braces
+from alert_bridge.model import Incident, Record
+from instrumentation import attributes as names
+
+__all__ = ["Cause", "body_of", "cause_of", "sentence", "stacktrace_of", "where"]
+
+MAX_REASON_CHARS = 240
+MAX_WHERE_CHARS = 80
+MAX_TYPE_CHARS = 60
+
+_TRACEBACK = "Traceback (most recent call last)"
+_FAILING_EVENTS = (names.EVENT_RUN_END, names.EVENT_STAGE_END)
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """``verb`` joins place and reason: `failed: `, `: `, or a space where the reason is itself a verb."""
+
+    verb: str
+    reason: str
+
+
+def cause_of(record: Record, fallback: str = "") -> Cause:
+    """The death of a process, else the exception, else the first line of the text that says something."""
+    ending = ending_of(record)
+    if ending:
+        return Cause(" ", ending)
+    kind = _short(record.text(names.EXCEPTION_TYPE))
+    message = _reason_line(record.text(names.EXCEPTION_MESSAGE))
+    if kind:
+        return Cause(" failed: ", clip(f"{kind}: {message}" if message else kind, MAX_REASON_CHARS))
+    text = _reason_line(record.body) or message or one_line(fallback) or one_line(record.event_name)
+    failed = _TRACEBACK in record.body or record.event_name in _FAILING_EVENTS
+    return Cause(" failed: " if failed and text else ": ", clip(text or "no text was given", MAX_REASON_CHARS))
+
+
+def where(incident: Incident) -> str:
+    """`monthly_run / fetch_data`, as far as it is known."""
+    parts = (one_line(incident.pipeline), one_line(incident.stage))
+    return " / ".join(clip(part, MAX_WHERE_CHARS) for part in parts if part) or "unknown pipeline"
+
+
+def sentence(incident: Incident) -> str:
+    """Place and reason: `monthly_run / fetch_data failed: ConnectionError: VPN is down`."""
+    cause = cause_of(incident.sample, incident.title)
+    return f"{where(incident)}{cause.verb}{cause.reason}"
+
+
+def body_of(record: Record) -> str:
+    """The record's own text; empty if it is only a stack trace, which is shown as one."""
+    return "" if _TRACEBACK in record.body[:400] else clean(without_braces(record.body))
+
+
+def stacktrace_of(record: Record) -> str:
+    """The stack trace, also where it was logged as the message."""
+    trace = record.text(names.EXCEPTION_STACKTRACE)
+    if not trace and _TRACEBACK in record.body:
+        trace = record.body
+    return clean(trace)
+
+
+def _short(kind: str) -> str:
+    """`requests.exceptions.ConnectionError` is `ConnectionError` to a reader."""
+    return clip(one_line(kind).rpartition(".")[2], MAX_TYPE_CHARS)
+
+
+def _reason_line(text: str) -> str:
+    """The last line of a traceback, which names the error; else the first line that says something."""
+    if _TRACEBACK not in text:
+        return first_words(text)
+    told = [line for line in clean(text).split("\n") if line.strip() and not line.startswith((" ", "|", "+", '"'))]
+    return one_line(told[-1]) if told and not told[-1].startswith(_TRACEBACK) else "Traceback without its last line"

@@ -1,0 +1,200 @@
+"""One story in, one message out: short and expanded summary, worded for the audience's duty. Pure."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from alert_bridge.messages.cause import sentence
+from alert_bridge.messages.effects import (
+    effect_of,
+    headline_for_readers,
+    is_over,
+    paragraphs_for_readers,
+    pipeline_in_words,
+)
+from alert_bridge.messages.expanded import closing_for_action, log_around, paragraphs_for_action, trace_in_parts
+from alert_bridge.messages.moments import NS_PER_SECOND, lasting, moment
+from alert_bridge.messages.text import claims, clip, one_line
+from alert_bridge.model import Duty, Incident, Message, Reason, Severity, Story
+from instrumentation import attributes as names
+
+__all__ = ["compose"]
+
+MAX_HEADLINE_CHARS = 420
+MAX_SUBJECT_CHARS = 120
+MAX_FACT_CHARS = 80
+MAX_LISTED = 6
+MAX_URL_CHARS = 500  # a longer one is left out: the incident's page leads to the same place
+SHORT_ID_CHARS = 8
+
+
+def compose(story: Story) -> Message:
+    """The message for one recipient. Never raises, whatever the record holds; all parts are within their limits."""
+    incident = story.incident
+    acts = story.audience.duty is Duty.ACT
+    log_title, log_tail = log_around(story) if acts else ("", ())
+    return Message(
+        key=story.notice_key,
+        incident_id=incident.id,
+        reason=story.reason,
+        severity=incident.severity,
+        duty=story.audience.duty,
+        headline=clip(_marked(story) + _headline(story), MAX_HEADLINE_CHARS),
+        facts=_facts(story) if acts else _facts_for_readers(story),
+        links=_links(story),
+        subject=clip(_marked(story) + _subject(story), MAX_SUBJECT_CHARS),
+        paragraphs=paragraphs_for_action(story) if acts else paragraphs_for_readers(story),
+        closing=closing_for_action(story) if acts else (),
+        log_tail=log_tail,
+        stacktrace=trace_in_parts(incident.sample) if acts else "",
+        resolved=is_over(story),
+        late=_late(story),
+        note=_note(story),
+        log_title=log_title,
+    )
+
+
+def _headline(story: Story) -> str:
+    if story.audience.duty is Duty.INFORM:
+        return headline_for_readers(story)
+    if is_over(story):
+        return f"RESOLVED · {sentence(story.incident)}"
+    if _is_own(story):
+        return f"{story.incident.severity.name} · about the alerting itself · {sentence(story.incident)}"
+    return f"{story.incident.severity.name} · {sentence(story.incident)}"
+
+
+def _subject(story: Story) -> str:
+    """From what does not change while an incident is open: its title, not its latest record, severity or state."""
+    incident = story.incident
+    environment = f"[{one_line(incident.environment)}] " if incident.environment else ""
+    if story.audience.duty is Duty.INFORM:
+        return f"{environment}{pipeline_in_words(incident)}: {effect_of(incident, story.reason)}"
+    stage = f" / {one_line(incident.stage)}" if incident.stage else ""
+    title = one_line(incident.title) or f"problem {incident.id}"
+    return f"{environment}{one_line(incident.pipeline)}{stage}: {title}"
+
+
+def _marked(story: Story) -> str:
+    return "[TEST] " if _is_test(story) else ""
+
+
+def _is_own(story: Story) -> bool:
+    """About ourselves, also in an edit or a reminder of it."""
+    return story.reason is Reason.OPERATOR or bool(story.incident.sample.text(names.OWN_TROUBLE))
+
+
+def _is_test(story: Story) -> bool:
+    return story.reason is Reason.TEST or claims(story.incident.sample.attributes.get(names.TEST_ALERT))
+
+
+def _facts(story: Story) -> tuple[str, ...]:
+    incident = story.incident
+    facts = (
+        one_line(incident.environment),
+        _run(incident),
+        _counted(story),
+        _history(incident),
+        f"owner {one_line(incident.owner)}" if one_line(incident.owner) else "",
+        f"acknowledged by {one_line(incident.acknowledged_by)}" if one_line(incident.acknowledged_by) else "",
+        _affected(story),
+    )
+    return tuple(clip(fact, MAX_FACT_CHARS) for fact in facts if fact)
+
+
+def _facts_for_readers(story: Story) -> tuple[str, ...]:
+    return (f"since {moment(story.incident.first_event, story.now)}",)
+
+
+def _run(incident: Incident) -> str:
+    runs = incident.run_ids or ((incident.sample.run_id,) if incident.sample.run_id else ())
+    if not runs:
+        return ""
+    latest = one_line(runs[-1])
+    if latest == incident.sample.trace_id:  # a program that names no run is known by its trace
+        latest = latest[:SHORT_ID_CHARS]
+    return f"run {clip(latest, 48)}" + (f" and {len(runs) - 1} more" if len(runs) > 1 else "")
+
+
+def _counted(story: Story) -> str:
+    count = max(story.count, story.incident.count)
+    since = moment(story.incident.first_event, story.now)
+    return f"{count:,}× since {since}" if count > 1 else f"at {since}"  # noqa: RUF001 - the sign of times is meant
+
+
+def _history(incident: Incident) -> str:
+    if incident.seen_before <= 0:
+        return "new"
+    return f"seen {incident.seen_before} time{'s' if incident.seen_before > 1 else ''} before"
+
+
+def _affected(story: Story) -> str:
+    affected = [name for item in story.affected if (name := one_line(item))]
+    if len(affected) <= 1:
+        return ""
+    more = f" and {len(affected) - MAX_LISTED} more" if len(affected) > MAX_LISTED else ""
+    return f"in {len(affected)}: {', '.join(affected[:MAX_LISTED])}{more}"
+
+
+def _links(story: Story) -> tuple[tuple[str, str], ...]:
+    incident, record, base = story.incident, story.incident.sample, story.public_url.rstrip("/")
+    incident_page = f"{base}/incidents/{_quoted(incident.id)}"
+    if story.audience.duty is Duty.INFORM:
+        candidates = [("Details and full log", incident_page if base else "")]
+    else:
+        uid, span = _quoted(record.uid), f"?span={_quoted(record.span_id)}" if record.span_id else ""
+        log = f"{base}/runs/{_quoted(record.run_id)}/log?around={uid}#r-{uid}"
+        candidates = [
+            ("Full log", log if base and record.run_id and record.uid else ""),
+            ("Incident", incident_page if base else ""),
+            ("Trace", f"{base}/traces/{_quoted(record.trace_id)}{span}" if base and record.trace_id else ""),
+            ("Runbook", _web_address(incident.runbook)),
+        ]
+    return tuple((label, url) for label, url in candidates if url and len(url) <= MAX_URL_CHARS)
+
+
+def _quoted(part: str) -> str:
+    return quote(part[:MAX_URL_CHARS], safe="", errors="replace")
+
+
+def _web_address(text: str) -> str:
+    """The runbook if it is a link; quoted so that it cannot end the link it is put in."""
+    address = one_line(text)
+    return quote(address, safe=":/?#[]@!$&()*+,;=%~") if address.startswith(("https://", "http://")) else ""
+
+
+def _late(story: Story) -> str:
+    told_at = story.late_told_at or story.now
+    if not 0 < story.late_since < told_at:
+        return ""
+    due, told = moment(story.late_since), moment(told_at)
+    behind = lasting((told_at - story.late_since) / NS_PER_SECOND)
+    return f"Late: due {due}, told {told}, {behind} later, because this channel could not be reached."
+
+
+def _note(story: Story) -> str:
+    """One sentence on why this is said now."""
+    incident = story.incident
+    open_for = lasting(max(0, story.now - incident.first_event) / NS_PER_SECOND)
+    if _is_test(story):
+        return "This is a test of the alert path. Nobody needs to act."
+    if is_over(story):
+        ended = incident.resolved_at or story.now
+        took = lasting(max(0, ended - incident.first_event) / NS_PER_SECOND)
+        return f"Resolved {moment(ended, story.now)}, {took} after it began."
+    match story.reason:
+        case Reason.REMINDER:
+            return f"Still failing, {open_for} after it began."
+        case Reason.ESCALATED:
+            return f"Worse than when it was first told: now {_level(story)}."
+        case Reason.REGRESSED:
+            earlier = f" on {moment(incident.resolved_at)}" if 0 < incident.resolved_at < story.now else ""
+            return f"Again, after it was resolved{earlier}."
+        case _:
+            return "This is about the alerting itself, not about a pipeline." if _is_own(story) else ""
+
+
+def _level(story: Story) -> str:
+    if story.audience.duty is Duty.ACT:
+        return story.incident.severity.name
+    return "a serious problem" if story.incident.severity >= Severity.CRITICAL else "a problem"

@@ -1,0 +1,91 @@
+"""How a process ended, in words: exit code, signal, memory, time. From the supervisor's record, as far as it tells."""
+
+from __future__ import annotations
+
+import math
+import signal
+
+from alert_bridge.messages.moments import lasting, memory
+from alert_bridge.messages.text import claims, one_line
+from alert_bridge.model import AttributeValue, Record
+from instrumentation import attributes as names
+
+__all__ = ["ending_of", "last_output"]
+
+SIGNAL_BASE = 128  # a shell reports a child's signal as exit code 128 + n
+
+_WORDS = {
+    "SIGKILL": "was killed (SIGKILL), as the kernel does when memory runs out",
+    "SIGSEGV": "crashed with a segmentation fault (SIGSEGV)",
+    "SIGABRT": "aborted itself (SIGABRT)",
+    "SIGBUS": "crashed on a memory access (SIGBUS)",
+    "SIGFPE": "crashed on an arithmetic error (SIGFPE)",
+    "SIGILL": "crashed on an illegal instruction (SIGILL)",
+    "SIGTERM": "was told to stop (SIGTERM)",
+    "SIGINT": "was interrupted (SIGINT)",
+    "SIGHUP": "lost its terminal (SIGHUP)",
+    "SIGXCPU": "used up its CPU time (SIGXCPU)",
+}
+
+
+def ending_of(record: Record) -> str:
+    """`was killed by the kernel for memory (SIGKILL) at 11.4 GiB after 2 h 04 min`; empty if it tells no end."""
+    if record.event_name not in {names.EVENT_PROCESS_DIED, names.EVENT_RUN_END}:
+        return ""
+    code = _number(record.attributes.get(names.EXIT_CODE))
+    signal_name = _signal_name(record.attributes.get(names.EXIT_SIGNAL))
+    if not signal_name and code is not None and SIGNAL_BASE < code < SIGNAL_BASE + signal.NSIG:
+        signal_name = _signal_name(code - SIGNAL_BASE)
+    what = _what(record, code, signal_name)
+    if not what:
+        return ""
+    peak = _number(record.attributes.get(names.PEAK_MEMORY))
+    took = _number(record.attributes.get(names.DURATION))
+    at_peak = f" at {memory(peak)}" if peak and peak > 0 and signal_name == "SIGKILL" else ""
+    after = f" after {lasting(took)}" if took is not None and took >= 0 else ""
+    return what + at_peak + after
+
+
+def last_output(record: Record) -> tuple[tuple[str, str], ...]:
+    """(what it is, text) of the last lines that the process wrote to its error and standard output."""
+    streams = (("Last lines of its error output", names.STDERR_TAIL), ("Last lines of its output", names.STDOUT_TAIL))
+    return tuple((label, text) for label, name in streams if (text := _lines(record.attributes.get(name))))
+
+
+def _what(record: Record, code: float | None, signal_name: str) -> str:
+    if claims(record.attributes.get(names.OOM_KILLED)):
+        return f"was killed by the kernel for memory ({signal_name or 'SIGKILL'})"
+    if signal_name:
+        return _WORDS.get(signal_name, f"was ended by {signal_name}")
+    if code:
+        return f"ended with exit code {int(code)}"
+    if code is None and record.event_name == names.EVENT_PROCESS_DIED:
+        return "ended without saying why"
+    return ""
+
+
+def _signal_name(value: AttributeValue) -> str:
+    number = _number(value)
+    if number is None:
+        text = one_line(value).upper() if isinstance(value, str) else ""
+        return text if text.startswith("SIG") and text.isalnum() else ""
+    try:
+        return signal.Signals(int(number)).name
+    except ValueError:
+        return f"signal {int(number)}" if number > 0 else ""
+
+
+def _number(value: AttributeValue) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _lines(value: AttributeValue) -> str:
+    if isinstance(value, tuple):
+        return "\n".join(str(line) for line in value)
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,138 @@
+"""The expanded summary for people who act: what happened, where, the log around it, the stack trace, the facts."""
+
+from __future__ import annotations
+
+from alert_bridge.messages.cause import body_of, cause_of, stacktrace_of, where
+from alert_bridge.messages.effects import is_over
+from alert_bridge.messages.endings import ending_of, last_output
+from alert_bridge.messages.moments import clock, moment
+from alert_bridge.messages.text import clean, clip, first_words, one_line, outer_parts
+from alert_bridge.model import Incident, Reason, Record, Story
+from instrumentation import attributes as names
+
+__all__ = ["MAX_LOG_LINES", "closing_for_action", "log_around", "paragraphs_for_action", "trace_in_parts"]
+
+MAX_BODY_CHARS = 1_500
+MAX_LOG_LINES = 40
+MAX_LINES_AFTER = 8
+MAX_LOG_LINE_CHARS = 180
+TRACE_HEAD_CHARS = 1_200
+TRACE_TAIL_CHARS = 3_300
+MAX_TRACE_LINE_CHARS = 400
+MAX_OUTPUT_CHARS = 1_500
+MAX_FACTS = 14
+MAX_FACT_CHARS = 240
+MAX_PATH_CHARS = 400
+
+_LEVEL_WIDTH = len("CRITICAL")
+
+
+def paragraphs_for_action(story: Story) -> tuple[tuple[str, str], ...]:
+    """(heading, text) in reading order; a heading without anything to say is left out."""
+    incident = story.incident
+    candidates = (
+        ("What happened", _what_happened(incident)),
+        ("Where", _where(story)),
+        ("Reported by", _listed(story.affected)),
+        *((label, _last_lines(text)) for label, text in last_output(incident.sample)),
+        ("What it means", clip(one_line(incident.effect), MAX_FACT_CHARS)),
+    )
+    return tuple((heading, text) for heading, text in candidates if text)
+
+
+def closing_for_action(story: Story) -> tuple[tuple[str, str], ...]:
+    """(heading, text) of what is read last."""
+    candidates = (
+        ("This run", _facts(story)),
+        ("Also told", _listed(story.also_told)),
+        ("Next", _next(story)),
+    )
+    return tuple((heading, text) for heading, text in candidates if text)
+
+
+def log_around(story: Story) -> tuple[str, tuple[str, ...]]:
+    """(title, lines): the end of the log up to the error and a little after it; `>` marks the error's own line."""
+    records = story.log_tail
+    if not records:
+        return "", ()
+    uid = story.incident.sample.uid
+    position = next((index for index, record in enumerate(records) if record.uid == uid), len(records) - 1)
+    stop = min(len(records), position + 1 + MAX_LINES_AFTER)
+    start = max(0, stop - MAX_LOG_LINES)
+    shown = records[start:stop]
+    lines = tuple(_log_line(record, marked=record.uid == uid) for record in shown)
+    title = f"Log of the run around the error: {len(shown)} lines, times in UTC; the full log has the rest"
+    return title, lines
+
+
+def trace_in_parts(record: Record) -> str:
+    """The stack trace in its own order; of a long one the beginning and the end, saying how much is left out."""
+    lines = (clip(line, MAX_TRACE_LINE_CHARS) for line in stacktrace_of(record).split("\n"))
+    return outer_parts("\n".join(lines), TRACE_HEAD_CHARS, TRACE_TAIL_CHARS)
+
+
+def _what_happened(incident: Incident) -> str:
+    record = incident.sample
+    body = clip(body_of(record), MAX_BODY_CHARS)
+    ending = ending_of(record)
+    reason = f"The process {ending}." if ending else cause_of(record, incident.title).reason
+    if not body:
+        return reason
+    return body if reason in body or first_words(record.body) == reason else f"{body}\n{reason}"
+
+
+def _where(story: Story) -> str:
+    record = story.incident.sample
+    spans = " › ".join(one_line(name) for name in story.stage_path)  # noqa: RUF001 - an arrow is meant
+    path = spans or where(story.incident)
+    file, line = one_line(record.text(names.CODE_FILE)), one_line(record.text(names.CODE_LINE))
+    function = one_line(record.text(names.CODE_FUNCTION))
+    code = f"{file}:{line}" if file and line else file
+    if function:
+        code = f"{code}, in {function}" if code else f"in {function}"
+    logger = f"logger {one_line(record.scope)}" if record.scope else ""
+    lines = (clip(path, MAX_PATH_CHARS), clip(code, MAX_FACT_CHARS), clip(logger, MAX_FACT_CHARS))
+    return "\n".join(line for line in lines if line)
+
+
+def _facts(story: Story) -> str:
+    record = story.incident.sample
+    known = (
+        ("Model", record.text(names.MODEL_NAME)),
+        ("Host", record.text(names.HOST_NAME)),
+        ("Code revision", record.text(names.VCS_REVISION)),
+        ("W&B", record.text(names.WANDB_RUN_URL)),
+    )
+    told = {label.casefold() for label, _ in story.run_facts}
+    rows = [*story.run_facts, *((label, value) for label, value in known if label.casefold() not in told)]
+    lines = [f"{one_line(label)}: {one_line(value)}" for label, value in rows if one_line(label) and one_line(value)]
+    return "\n".join(clip(line, MAX_FACT_CHARS) for line in lines[:MAX_FACTS])
+
+
+def _next(story: Story) -> str:
+    if story.reason in {Reason.TEST, Reason.OPERATOR, Reason.DIGEST}:
+        return ""
+    if is_over(story):
+        return "Nothing more will follow unless it comes back."
+    reminder = f", or on {moment(story.reminder_at)} if it stays open" if story.reminder_at > story.now else ""
+    return f"You hear again when it is resolved or gets worse{reminder}. Repeats are counted without a new message."
+
+
+def _last_lines(text: str) -> str:
+    cleaned = clean(text)
+    if len(cleaned) <= MAX_OUTPUT_CHARS:
+        return cleaned
+    return "…\n" + cleaned[-MAX_OUTPUT_CHARS:].partition("\n")[2]
+
+
+def _listed(items: tuple[str, ...]) -> str:
+    return clip(", ".join(name for item in items if (name := one_line(item))), MAX_PATH_CHARS)
+
+
+def _log_line(record: Record, *, marked: bool) -> str:
+    place = one_line(record.stage)
+    more = record.body.count("\n")
+    text = first_words(record.body) or one_line(record.event_name)
+    line = f"{'>' if marked else ' '} {clock(record.time)} {record.severity.name:<{_LEVEL_WIDTH}} "
+    line += f"{place}: {text}" if place else text
+    return clip(line, MAX_LOG_LINE_CHARS) + (f" (+{more} lines)" if more and not text.endswith("…") else "")
