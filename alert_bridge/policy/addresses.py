@@ -28,7 +28,7 @@ def key_problem(key: str) -> tuple[str, str]:
         return _FINE
     return (
         f"{key!r} cannot name an audience",
-        "letters, digits, - and _, starting with a letter; its `name` may say more",
+        "a letter, then letters, digits, - and _; `name` may say more",
     )
 
 

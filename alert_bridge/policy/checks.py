@@ -138,7 +138,9 @@ def _rota_months(policy: Draft) -> Iterator[Diagnostic]:
                 named = any(route.channel == channel and key in route.audiences for route in policy.routes.values())
                 if named and not _reachable(contact, audience, channel):
                     yield policy.source.at_key(
-                        where, f"{month} has no {channel} address, and a {channel} route names {key}", f"add {channel}"
+                        where,
+                        f"{month} has no {channel} address, but the {channel} route names {key}",
+                        f"add {channel}: …",
                     )
 
 
@@ -159,7 +161,7 @@ def _unreachable_routes(policy: Draft) -> Iterator[Diagnostic]:
                 yield policy.source.at(
                     ("routes", index),
                     f"this route adds nothing: line {line} already tells everybody it names",
-                    "delete it, or make the other one narrower",
+                    "delete it, or narrow the other",
                 )
                 break
 

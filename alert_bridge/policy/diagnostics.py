@@ -36,6 +36,8 @@ def closest(word: str, choices: Sequence[str]) -> str:
     found = found or [choice for choice in choices if word and (word.startswith(choice) or choice.startswith(word))]
     if found:
         return f"did you mean {found[0]}?"
+    if len(choices) == 1:
+        return f"write {choices[0]}"
     return f"one of {', '.join(choices)}" if choices else ""
 
 

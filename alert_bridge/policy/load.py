@@ -65,7 +65,8 @@ def load(path: Path, *, today: date | None = None) -> Policy:
     draft = checks.draft(source)
     found += checks.errors(draft)
     if found or shape is None:
-        found.sort(key=lambda diagnostic: (diagnostic.line, diagnostic.column))
+        # One duration for two channels is wrong once.
+        found = sorted(dict.fromkeys(found), key=lambda diagnostic: (diagnostic.line, diagnostic.column))
         raise PolicyError(tuple(found[:MAX_DIAGNOSTICS]))
     warnings = tuple(checks.warnings(draft, today or datetime.now(UTC).date()))
     return _freeze(shape, source, hashlib.sha256(raw).hexdigest(), warnings)

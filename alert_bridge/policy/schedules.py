@@ -10,7 +10,13 @@ __all__ = ["MONTH_PATTERN", "cron_problem", "month_after", "month_of", "month_pr
 MONTH_PATTERN = r"^\d{4}-(0[1-9]|1[0-2])$"
 
 _FINE = ("", "")
-_CRON_FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day of the month", 1, 31), ("month", 1, 12), ("weekday", 0, 7))
+_CRON_FIELDS = (
+    ("a minute", 0, 59),
+    ("an hour", 0, 23),
+    ("a day of the month", 1, 31),
+    ("a month", 1, 12),
+    ("a weekday", 0, 7),
+)
 
 
 def month_of(day: date) -> str:
@@ -39,7 +45,7 @@ def cron_problem(text: str) -> tuple[str, str]:
         return f"{text!r} has {len(fields)} fields, a schedule has 5", '"minute hour day month weekday": "0 6 1 * *"'
     for field, (name, least, most) in zip(fields, _CRON_FIELDS, strict=True):
         if not all(_cron_part(part, least, most) for part in field.split(",")):
-            return f"{field!r} is not a {name}", f"*, or numbers from {least} to {most}, as in 1,15 or 1-5 or */2"
+            return f"{field!r} is not {name}", f"*, or numbers from {least} to {most}, as in 1,15 or 1-5 or */2"
     return _FINE
 
 
