@@ -54,7 +54,7 @@ def resolve(
     names = list(dict.fromkeys(overlays))
     automatic = _token_overlay(environ)
     if automatic and not any(name.startswith("auth") for name in names):
-        names.append(automatic)
+        names.insert(0, automatic)
     return Configuration((base, *(_overlay(name) for name in names)))
 
 
@@ -67,9 +67,8 @@ def completed(environ: Mapping[str, str]) -> dict[str, str]:
         filled["OTELCOL_STATE_DIR"] = str(state)
     filled.setdefault("GOMEMLIMIT", MEMORY_LIMIT)
     # Paths are joined to it in the file, and `//alerts` is not `/alerts`.
-    for name in ("BRIDGE_URL", "GATEWAY_URL"):
-        if filled.get(name):
-            filled[name] = filled[name].rstrip("/")
+    if filled.get("BRIDGE_URL"):
+        filled["BRIDGE_URL"] = filled["BRIDGE_URL"].rstrip("/")
     return filled
 
 

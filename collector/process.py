@@ -80,10 +80,10 @@ class Collector:
             code = self._process.poll()
             if code is not None:
                 self._process = None
-                raise CollectorError(f"the Collector ended at its start with exit code {code}:\n{self._tail()}")
+                raise CollectorError(f"the Collector ended at its start with exit code {code}:\n{self._reason()}")
             if time.monotonic() > deadline:
                 self.kill()
-                raise CollectorError(f"the Collector was not ready in {START_TIMEOUT_SECONDS:.0f} s:\n{self._tail()}")
+                raise CollectorError(f"the Collector was not ready in {START_TIMEOUT_SECONDS:.0f} s:\n{self._reason()}")
             time.sleep(_POLL_SECONDS)
         return self
 
@@ -140,5 +140,8 @@ class Collector:
         finally:
             connection.close()
 
-    def _tail(self) -> str:
-        return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL_LINES:])
+    def _reason(self) -> str:
+        text = self.log.read_text(encoding="utf-8", errors="replace")
+        # Its last word is plain text, after a screen of JSON.
+        _, found, sentence = text.rpartition("\nError: ")
+        return sentence.strip() if found else "\n".join(text.splitlines()[-_TAIL_LINES:])

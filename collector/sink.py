@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -41,6 +42,7 @@ class Answer:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    delay_seconds: float = 0.0
 
 
 class Sink:
@@ -62,6 +64,7 @@ class Sink:
                 request = Request(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
                 answer = sink.answer(request)
                 sink._keep(request)
+                time.sleep(answer.delay_seconds)
                 self.send_response(answer.status)
                 for name, value in answer.headers.items():
                     self.send_header(name, value)
