@@ -21,4 +21,30 @@ because every line pays for them; absent keys mean "none".
 A record's `log.record.uid` is `<token>-<counter>`. Arguments stay apart from the template only if each is exactly a
 str, int, float, bool or None: the sender formats them; anything else is formatted where it lives. A malformed call
 (`logging.error("%d", "x")`) keeps both, and the sender says so instead of failing.
+
+A line that does not parse is the torn end of a write that found the disk full; its record is elsewhere or counted. On a
+full disk, lines of ERROR and above go to a file whose blocks are already taken:
+
+    <pid>-<token>.reserve  the same lines, after a first one {"k":"lost","c":records lost since last said}; NULs follow
+
+It is there from the first line on, is read like the journal once the process ended or its journal stopped growing, and
+is removed by a process that ends orderly without having used it.
 """
+
+from __future__ import annotations
+
+import sys
+
+from instrumentation.child._pipeline_alerts_child.journal import Journal
+from instrumentation.child._pipeline_alerts_child.names import JOURNAL_SUFFIX, RESERVE_SUFFIX
+
+__all__ = ["JOURNAL_SUFFIX", "RESERVE_SUFFIX", "Journal", "current"]
+
+_BOOT = "_pipeline_alerts_child.boot"  # where `run` put it on the path, which is not where this package imports it from
+
+
+def current() -> Journal | None:
+    """The journal that `run` opened in this process, if it runs under `run`: records reach it without us."""
+    boot = sys.modules.get(_BOOT)
+    journal: Journal | None = boot.journal() if boot is not None else None
+    return journal

@@ -1,0 +1,5 @@
+"""What `pipeline-alerts run` puts into every Python child: it appends the program's records to a journal, no more.
+
+Standard library only, Python 3.9 or newer, whatever the parent's version is. Nothing in this package raises into,
+blocks, or writes to the user's program. Its name cannot shadow a module of theirs.
+"""

@@ -1,0 +1,64 @@
+"""Starts the child side, once per process: opens the journal, and waits for the program to import what is watched."""
+
+from __future__ import annotations
+
+import os
+
+from . import ends, imports, names
+from .journal import Journal
+
+TYPE_CHECKING = False  # the real one costs every child the import of typing
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import ModuleType
+
+_journal: Journal | None = None  # of this process, or None: not under `run`
+
+
+def start(environ: Mapping[str, str] = os.environ) -> Journal | None:
+    """Opens this process's journal and installs the hooks; returns the journal, or None where there is nothing to do.
+
+    Does nothing without a run's folder in the environment or when called again. Never raises.
+    """
+    global _journal  # noqa: PLW0603 - one per process is the point
+    if _journal is not None:
+        return _journal
+    try:
+        folder = environ.get(names.ENV_RUN_FOLDER)
+        if not folder or not os.path.isdir(folder):
+            return None
+        opened = Journal(folder, environ.get(names.ENV_POKE) or None)
+        if not opened.open():
+            return None
+        _journal = opened
+        reporter = ends.Reporter(opened)
+        imports.Watch(
+            {
+                "logging": lambda module: _watch_logging(module, reporter, environ),
+                "threading": reporter.watch_threads,
+                "multiprocessing.util": reporter.watch_processes,
+            }
+        )
+        reporter.watch_interpreter()
+    except Exception:
+        return None
+    return _journal
+
+
+def journal() -> Journal | None:
+    """The journal that `start` opened in this process, or None."""
+    return _journal
+
+
+def _watch_logging(logging: ModuleType, reporter: ends.Reporter, environ: Mapping[str, str]) -> None:
+    from . import hook
+
+    hook.install(logging, reporter.journal, reporter.encoder(), _floor(logging, environ.get(names.ENV_LEVEL, "")))
+    reporter.logging = logging
+
+
+def _floor(logging: ModuleType, wanted: str) -> int:
+    if wanted.isdigit():
+        return int(wanted)
+    level = logging.getLevelName(wanted.upper()) if wanted else 0
+    return level if isinstance(level, int) else 0

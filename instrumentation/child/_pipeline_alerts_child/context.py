@@ -1,0 +1,58 @@
+"""Where in the run a record was made: trace, span and stage, read from what the program loaded. Imports nothing."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from . import names
+
+_PARTS_OF_TRACEPARENT = 4
+_TRACE_CHARS, _SPAN_CHARS = 32, 16
+_modules = sys.modules
+
+
+class Context:
+    """What the environment said when the process started; asked for every record, so it answers in ready JSON text."""
+
+    def __init__(self, environ: os._Environ[str] | dict[str, str] = os.environ) -> None:
+        trace, span = parse_traceparent(environ.get(names.ENV_TRACEPARENT, ""))
+        self._trace = ',"tr":"%s","sp":"%s"' % (trace, span) if trace else ""
+        stage = environ.get(names.ENV_STAGE, "")
+        self._stage = stage or None
+
+    def trace(self) -> str:
+        """`,"tr":…,"sp":…` of the current span, else of the span that started this process, else nothing."""
+        module = _modules.get("opentelemetry.trace")
+        if module is not None:
+            try:
+                span = module.get_current_span().get_span_context()
+                if span.is_valid:
+                    return ',"tr":"%032x","sp":"%016x"' % (span.trace_id, span.span_id)
+            except Exception:  # half imported, or another thing of that name
+                pass
+        return self._trace
+
+    def stage(self) -> str | None:
+        """The name of the current stage, else of the one that started this process."""
+        module = _modules.get("instrumentation.stages")
+        if module is not None:
+            try:
+                stage = module.current_stage()
+                if stage:
+                    return str(stage)
+            except Exception:  # half imported
+                pass
+        return self._stage
+
+
+def parse_traceparent(value: str) -> tuple[str, str]:
+    """Trace id and span id of a W3C `traceparent`, or two empty strings if it is not a valid one."""
+    parts = value.strip().lower().split("-")
+    if len(parts) < _PARTS_OF_TRACEPARENT or len(parts[1]) != _TRACE_CHARS or len(parts[2]) != _SPAN_CHARS:
+        return "", ""
+    try:
+        valid = int(parts[1], 16) and int(parts[2], 16)
+    except ValueError:
+        return "", ""
+    return (parts[1], parts[2]) if valid else ("", "")

@@ -1,0 +1,165 @@
+"""How a program ends: uncaught exceptions of the main thread, other threads, finalisers and multiprocessing children.
+
+Only looks: `sys.excepthook` and `threading.excepthook` stay what the program made of them, and what it prints stays the
+same. What dies without running any more code (signals, `os._exit`) is the parent's to report.
+"""
+
+from __future__ import annotations
+
+import atexit
+import sys
+import time
+
+from . import names
+
+TYPE_CHECKING = False  # the real one costs every child the import of typing
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Any
+
+    from .journal import Journal
+    from .records import Encoder
+
+MAX_DISABLED_NAMES = 50  # of loggers that a configuration disabled
+
+
+class Reporter:
+    """Writes a record for every end that it sees, each exception once."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.logging: ModuleType | None = None
+        self._encoder: Encoder | None = None
+        self._told: list[
+            BaseException
+        ] = []  # exceptions that have a record, to tell each once; alive anyway until the process ends
+
+    def encoder(self) -> Encoder:
+        """The encoder of this process; imported when first needed."""
+        if self._encoder is None:
+            from .context import Context
+            from .records import Encoder
+
+            self._encoder = Encoder(Context())
+        return self._encoder
+
+    def watch_interpreter(self) -> None:
+        """The main thread's end, seen at exit, and exceptions in finalisers and callbacks."""
+        atexit.register(self._at_exit)
+        previous = sys.unraisablehook
+
+        def unraisablehook(unraisable: Any, /) -> Any:
+            try:
+                self.uncaught(unraisable.exc_value, "uncaught in %s: %s: %s", _name(unraisable.object))
+            except Exception:
+                pass
+            return previous(unraisable)
+
+        sys.unraisablehook = unraisablehook
+
+    def watch_threads(self, threading: Any) -> None:
+        """Exceptions that end a thread, whatever `threading.excepthook` is by then; and the main thread's end early.
+
+        At exit Python first waits for the other threads, which can take hours: its own list of calls before that wait
+        sees the main thread's exception at once.
+        """
+        make = getattr(threading, "_make_invoke_excepthook", None)
+        if make is not None:
+
+            def make_invoke_excepthook() -> Any:
+                invoke = make()
+
+                def invoke_excepthook(thread: Any) -> Any:
+                    try:
+                        self.uncaught(sys.exc_info()[1], "uncaught in thread %s: %s: %s", thread.name)
+                    except Exception:
+                        pass
+                    return invoke(thread)
+
+                return invoke_excepthook
+
+            threading._make_invoke_excepthook = make_invoke_excepthook  # noqa: SLF001 - the only place before all hooks
+        register = getattr(threading, "_register_atexit", None)
+        if register is not None:
+            register(self._main_ended)
+
+    def watch_processes(self, util: Any) -> None:
+        """Exceptions that end a multiprocessing child: its last function runs while they are on their way."""
+        original = util._exit_function  # noqa: SLF001 - called while the exception passes
+
+        def exit_function(*args: Any, **kwargs: Any) -> Any:
+            try:
+                error = sys.exc_info()[1]
+                trace = getattr(error, "__traceback__", None)
+                if trace is not None and trace.tb_frame.f_code.co_name == "_bootstrap":
+                    self.uncaught(error, "uncaught %s: %s", level=names.CRITICAL)
+            except Exception:
+                pass
+            return original(*args, **kwargs)
+
+        util._exit_function = exit_function  # noqa: SLF001 - the same
+
+    def uncaught(self, error: BaseException | None, template: str, *where: str, level: int = names.ERROR) -> None:
+        """Writes the record of an exception that nobody caught. `SystemExit` is not one."""
+        if error is None or isinstance(error, SystemExit) or any(error is told for told in self._told):
+            return
+        self._told.append(error)
+        from .uncaught import line
+
+        self.journal.owns(None)
+        text = line(self.encoder().context, self.journal.next_number(), error, template, where, level)
+        self.journal.append(text, level)
+
+    def _main_ended(self) -> None:
+        try:
+            error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+            if error is None or hasattr(sys, "ps1"):  # at a prompt, an error ends nothing
+                return
+            trace = getattr(error, "__traceback__", None)
+            level = names.CRITICAL
+            if isinstance(error, KeyboardInterrupt):
+                level = names.WARNING  # a person's wish; the parent reports the signal
+            elif trace is not None and trace.tb_frame.f_back is not None:
+                level = names.ERROR  # printed by a library that called Python; the program went on
+            self.uncaught(error, "uncaught %s: %s", level=level)
+        except Exception:
+            pass
+
+    def _at_exit(self) -> None:
+        self._main_ended()
+        try:
+            self._name_disabled_loggers()
+        except Exception:
+            pass
+        self.journal.close()
+
+    def _name_disabled_loggers(self) -> None:
+        if self.logging is None:
+            return
+        known = dict(self.logging.root.manager.loggerDict)
+        disabled = sorted(name for name, logger in known.items() if getattr(logger, "disabled", False))
+        if not disabled:
+            return
+        from .values import quote, text
+
+        shown = disabled[:MAX_DISABLED_NAMES]
+        more = "" if len(disabled) == len(shown) else ", …"
+        self.journal.append(
+            '{"k":"log","u":%d,"t":%d,"n":%d,"l":"INFO","g":"%s","m":%s,"a":[%d,%s],"d":{"%s":%s}}'
+            % (
+                self.journal.next_number(),
+                time.time_ns(),
+                names.INFO,
+                names.OWN_LOGGER,
+                quote("%d loggers are disabled by the logging configuration, their records reach nobody: %s"),
+                len(disabled),
+                quote(", ".join(shown) + more),
+                names.DISABLED_LOGGERS,
+                text(shown),
+            ),
+            names.INFO,
+        )
+
+
+def _name(value: object) -> str:
+    return str(getattr(value, "__qualname__", None) or type(value).__name__)

@@ -1,0 +1,60 @@
+"""Sees every record that `logging` accepts, by wrapping `Logger.callHandlers`. Adds no handler and no mark on records.
+
+A handler on root would miss `propagate=False`, die by `handlers.clear()`, and turn `basicConfig()` into a no-op
+that costs the user their console.
+"""
+
+from __future__ import annotations
+
+from . import names
+
+TYPE_CHECKING = False  # the real one costs every child the import of typing
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Any
+
+    from .journal import Journal
+    from .records import Encoder
+
+_MARK = "_pipeline_alerts_journal"
+
+
+def install(logging: ModuleType, journal: Journal, encoder: Encoder, floor: int = 0) -> None:
+    """Wraps the `logging` module's dispatch, once; does nothing to a module of that name that is not the real one."""
+    logger: Any = getattr(logging, "Logger", None)
+    original: Any = getattr(logger, "callHandlers", None)
+    code = getattr(original, "__code__", None)
+    if code is None or getattr(original, _MARK, None) is not None:
+        return
+
+    append, owns, line = journal.append, journal.owns, encoder.line
+
+    def callHandlers(self: Any, record: Any) -> Any:  # noqa: N802 - the method that it stands for
+        # Before the original: a handler may end the process.
+        try:
+            level = record.levelno
+            if type(level) is not int:
+                level = names.ERROR if level == names.ERROR else 0
+            if level >= floor:
+                own = owns(record.process)
+                append(line(record, journal.next_number(), own), level)
+        except Exception:
+            pass
+        return original(self, record)
+
+    # `logging` skips frames of its own file when it looks for the caller and when it prints the stack of a handler that
+    # failed; the first line is the original's, so that a traceback through us shows the text of that method.
+    callHandlers.__code__ = callHandlers.__code__.replace(
+        co_filename=code.co_filename, co_firstlineno=code.co_firstlineno
+    )
+    callHandlers.__qualname__ = original.__qualname__
+    callHandlers.__doc__ = original.__doc__
+    callHandlers.__module__ = original.__module__
+    setattr(callHandlers, _MARK, journal)
+    logger.callHandlers = callHandlers
+
+
+def installed(logging: ModuleType) -> Journal | None:
+    """The journal that the module's records go to, or None."""
+    found: Journal | None = getattr(logging.Logger.callHandlers, _MARK, None)
+    return found

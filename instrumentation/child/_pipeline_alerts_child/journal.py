@@ -1,0 +1,248 @@
+"""One process's journal: appends whole lines, never buffers, never raises. Their format: `instrumentation.journal`.
+
+No lock anywhere: O_APPEND puts concurrent lines one after the other; a lock could be held for ever by a thread that a
+fork left behind, or by the code that a signal handler interrupted.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import itertools
+import os
+import sys
+import time
+
+from . import names
+from .poke import poke
+from .values import text
+
+MIN_FD = 200  # a program that closes or reuses low descriptors must not hit ours
+RESERVE_BYTES = 131_072  # set aside per process for ERROR and above on a full disk; some hundred lines
+LOST_LINE_BYTES = 48  # the reserve's first line, rewritten in place for every lost record
+MAX_ARGV_CHARS = 4_096  # of the command line in the header
+FILE_MODE = 0o600
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
+_LOST_TEMPLATE = "%d records could not be kept: no room for the journal"
+
+# Taken now: monkey-patching libraries replace some of these with versions that switch tasks or wait.
+_write, _pwrite, _getpid, _time_ns = os.write, os.pwrite, os.getpid, time.time_ns
+
+
+class Journal:
+    """The journal of this process in a run's folder; a forked child gets its own file at its first line.
+
+    Args:
+        folder: the run's folder, which exists.
+        poke_path: a UNIX datagram socket that wants a byte for every line of ERROR or above.
+
+    Attributes:
+        pid: the process that the open file belongs to.
+        token: the first half of every `log.record.uid` of this process.
+        path: the open file.
+        next_number: a call gives the second half; unique in threads too.
+    """
+
+    def __init__(self, folder: str, poke_path: str | None = None) -> None:
+        self.folder = os.path.abspath(folder)
+        self.poke_path = poke_path
+        self._torn = False
+        self._reserve_end = LOST_LINE_BYTES
+        self._forget()
+        os.register_at_fork(after_in_child=self._after_fork)
+
+    def open(self) -> bool:
+        """Starts a new file for this process; says whether anything can be kept."""
+        self._forget()
+        self.pid = _getpid()
+        self.token = os.urandom(8).hex()
+        stem = os.path.join(self.folder, "%d-%s" % (self.pid, self.token))
+        self.path = stem + names.JOURNAL_SUFFIX
+        self._header = _header(self.token, self.pid)
+        self._reserve = _allocate(stem + names.RESERVE_SUFFIX)
+        if self._reserve >= 0:
+            self._note_lost()
+            self._into_reserve(self._header)
+            self._reserve_start = self._reserve_end
+        return self._reopen() or self._reserve >= 0
+
+    def append(self, line: str, level: int = 0) -> bool:
+        """Writes one JSON object as one line and wakes the parent for ERROR and above; says whether it was kept."""
+        if self._fd < 0 and self.pid != _getpid():
+            self.open()
+        data = line.encode("utf-8", "replace") + b"\n"
+        kept = self._append(data) or (level >= names.ERROR and self._into_reserve(data))
+        if not kept:
+            self._losses.append(None)
+            self._note_lost()
+        if level >= names.ERROR and self.poke_path:
+            poke(self.poke_path)
+        return kept
+
+    def owns(self, pid: object) -> bool:
+        """Tells whether a record made by this pid is ours; notices a fork that Python did not see (in C)."""
+        if pid == self.pid:
+            return True
+        now = _getpid()
+        if now != self.pid:
+            self._after_fork()
+            self.open()
+        return pid is None or pid == now
+
+    def close(self) -> None:
+        """Removes the reserve of a process that ends by itself, unless it was needed. Lines can still follow."""
+        needed = self._losses or self._reserve_end != self._reserve_start
+        if self.pid == _getpid() and self._reserve >= 0 and not needed:
+            self._reserve = _close(self._reserve)
+            _unlink(self.path[: -len(names.JOURNAL_SUFFIX)] + names.RESERVE_SUFFIX)
+
+    def _append(self, data: bytes, retry: bool = True) -> bool:
+        try:
+            if self._torn or self._losses:
+                self._mend()
+            written = _write(self._fd, data)
+            if written != len(data):
+                self._torn = True
+                self._torn = _write(self._fd, data[written:]) != len(data) - written
+        except OSError as error:
+            return error.errno == errno.EBADF and retry and self._reopen() and self._append(data, retry=False)
+        return not self._torn
+
+    def _mend(self) -> None:
+        """Ends a torn line and says how many records were lost, as soon as there is room for it."""
+        claimed: list[None] = []
+        try:
+            while self._losses:
+                claimed.append(self._losses.pop())
+        except IndexError:  # another thread claimed the rest
+            pass
+        said = b"\n" if self._torn else b""
+        if claimed:
+            said += self._lost_record(len(claimed))
+        try:
+            written = _write(self._fd, said)
+        except OSError:
+            self._losses.extend(claimed)
+            raise
+        self._torn = written != len(said)
+        if self._torn:
+            self._losses.extend(claimed)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._note_lost()
+
+    def _lost_record(self, count: int) -> bytes:
+        return (
+            '{"k":"log","u":%d,"t":%d,"n":%d,"l":"WARNING","g":"%s","m":"%s","a":[%d],"d":{"%s":%d}}\n'
+            % (
+                self.next_number(),
+                _time_ns(),
+                names.WARNING,
+                names.OWN_LOGGER,
+                _LOST_TEMPLATE,
+                count,
+                names.LOST_RECORDS,
+                count,
+            )
+        ).encode("ascii")
+
+    def _reopen(self) -> bool:
+        """Opens the file again after the program closed our descriptor, or for the first time."""
+        self._fd = -1
+        try:
+            self._fd = _open_high(self.path, _APPEND | os.O_CREAT)
+            if os.fstat(self._fd).st_size == 0:
+                self._torn = _write(self._fd, self._header) != len(self._header)
+        except OSError:
+            return False
+        return True
+
+    def _into_reserve(self, data: bytes) -> bool:
+        start, end = self._reserve_end, self._reserve_end + len(data)
+        if self._reserve < 0 or end > RESERVE_BYTES:
+            return False
+        self._reserve_end = end
+        try:
+            return _pwrite(self._reserve, data, start) == len(data)
+        except OSError:
+            return False
+
+    def _note_lost(self) -> None:
+        """Keeps the number of lost records true on disk, whichever thread comes last."""
+        if self._reserve < 0:
+            return
+        noted = -1
+        try:
+            while noted != len(self._losses):
+                noted = len(self._losses)
+                line = ('{"k":"lost","c":%d' % noted).ljust(LOST_LINE_BYTES - 2) + "}\n"
+                _pwrite(self._reserve, line.encode("ascii"), 0)
+        except OSError:
+            pass
+
+    def _forget(self) -> None:
+        self.pid = 0
+        self.token = self.path = ""
+        self.next_number = itertools.count(1).__next__
+        self._header = b""
+        self._fd = self._reserve = -1
+        self._torn = False
+        self._losses: list[None] = []  # a list, because its append and pop are atomic and a number's += is not
+        self._reserve_start = self._reserve_end = LOST_LINE_BYTES
+
+    def _after_fork(self) -> None:
+        """In a forked child: the inherited descriptors are of the parent's files."""
+        _close(self._fd)
+        _close(self._reserve)
+        self._forget()
+
+
+def _header(token: str, pid: int) -> bytes:
+    argv, room = [], MAX_ARGV_CHARS
+    for word in getattr(sys, "orig_argv", None) or getattr(sys, "argv", None) or ():
+        argv.append(word[:room])
+        room -= len(word)
+        if room <= 0:
+            break
+    return (
+        '{"k":"proc","v":1,"u":"%s","p":%d,"pp":%d,"x":%s,"a":%s,"py":"%d.%d.%d","t":%d}\n'
+        % (token, pid, os.getppid(), text(sys.executable), text(argv), *sys.version_info[:3], _time_ns())
+    ).encode("ascii")
+
+
+def _close(fd: int) -> int:
+    if fd >= 0:
+        try:
+            os.close(fd)
+        except OSError:
+            pass
+    return -1
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
+
+
+def _open_high(path: str, flags: int) -> int:
+    low = os.open(path, flags, FILE_MODE)
+    try:
+        return fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, MIN_FD)
+    except OSError:  # a limit on open files below ours: better a low descriptor than no journal
+        return os.dup(low)
+    finally:
+        os.close(low)
+
+
+def _allocate(path: str) -> int:
+    """Creates the reserve with its blocks taken now; -1 where there is no room, or no such call."""
+    fd = -1
+    try:
+        fd = _open_high(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC)
+        os.posix_fallocate(fd, 0, RESERVE_BYTES)
+    except (OSError, AttributeError):
+        if fd >= 0:
+            _unlink(path)
+        return _close(fd)
+    return fd

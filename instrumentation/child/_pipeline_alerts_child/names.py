@@ -1,0 +1,34 @@
+"""What the supervising parent and its children agree on: names of variables and of files. Constants only."""
+
+from __future__ import annotations
+
+# The environment of a child.
+ENV_RUN_FOLDER = "PIPELINE_ALERTS_JOURNAL_DIR_RUN"  # the run's folder: journals go there; without it nothing happens
+ENV_POKE = "PIPELINE_ALERTS_POKE"  # path of a UNIX datagram socket, woken for every record of ERROR or above
+ENV_RUN_ID = "PIPELINE_ALERTS_RUN_ID"
+ENV_PIPELINE = "PIPELINE_ALERTS_PIPELINE"
+ENV_STAGE = "PIPELINE_ALERTS_STAGE"  # the step that started this process
+ENV_LEVEL = "PIPELINE_ALERTS_LEVEL"  # lowest level to keep, by name or number; without it all that logging accepted
+ENV_TRACEPARENT = "TRACEPARENT"
+CONTRACT = (ENV_RUN_FOLDER, ENV_POKE, ENV_RUN_ID, ENV_PIPELINE, ENV_STAGE, ENV_LEVEL, ENV_TRACEPARENT)
+
+# Files of a run's folder.
+JOURNAL_SUFFIX = ".jsonl"
+RESERVE_SUFFIX = ".reserve"
+
+# Levels, as the standard library numbers them; `logging` itself must not be imported before the program does.
+INFO = 20
+WARNING = 30
+ERROR = 40
+CRITICAL = 50
+
+# Attributes that only the child side writes; `instrumentation.attributes` has the same (a test compares).
+UNCAUGHT = "pipeline.uncaught"
+LOST_RECORDS = "pipeline.records.lost"
+DISABLED_LOGGERS = "pipeline.loggers.disabled"
+CODE_STACKTRACE = "code.stacktrace"
+ENCODING_ERROR = "pipeline.record.encoding_error"  # the record defeated our encoder: type of its error
+EVENT_NAME_EXTRA = "otel.event.name"  # the `extra` that stock OpenTelemetry turns into an event's name
+
+# The logger of records that we write ourselves.
+OWN_LOGGER = "pipeline_alerts"

@@ -1,0 +1,226 @@
+"""A `LogRecord` as a line of the journal. Reads the record, changes nothing on it, never raises, imports no `logging`.
+
+Two thirds of a call's text never change, so they are kept per call site. Arguments that are plain values stay apart
+from the template, which leaves formatting and redaction to the parent.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from . import names
+from .context import Context
+from .failures import failure
+from .values import describe, plain, quote, text
+
+TYPE_CHECKING = False  # the real one costs every child the import of typing
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+MAX_SITES = 4_096  # call sites kept ready; beyond, all are forgotten and learnt again
+MAX_EXTRAS_CHARS = 262_144  # of all extras of a record as JSON
+_NS_PER_S = 1_000_000_000
+_INT64 = 1 << 63
+_INFINITY = float("inf")
+
+# What a record has by itself (Python 3.9 to 3.14, what formatters add, what OpenTelemetry adds and we keep as `tr` and
+# `sp`); everything else is the user's extras.
+STANDARD = frozenset(
+    (  # noqa: SIM905 - one string reads better than forty
+        "name msg args levelname levelno pathname filename module exc_info exc_text stack_info lineno funcName created"
+        " msecs relativeCreated thread threadName processName process taskName message asctime"
+        " otelTraceID otelSpanID otelTraceSampled otelServiceName"
+    ).split()
+)
+_BARE_SIZE = 21 if sys.version_info >= (3, 12) else 20  # attributes of a record without extras
+
+
+class Encoder:
+    """Turns records into lines; one per process, shared by threads (its caches only ever save work)."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self._sites: dict[tuple[object, ...], str] = {}
+        self._busy: set[int] = set()
+
+    def line(self, record: object, number: int, own: bool = True) -> str:
+        """The record's line.
+
+        Args:
+            record: a `logging.LogRecord`, or whatever the program passed as one.
+            number: the second half of its uid.
+            own: whether it was made in this process, not brought here by a queue.
+        """
+        try:
+            return self._line(record.__dict__, number, own)
+        except Exception as error:
+            return _least(record, number, error)
+
+    def _line(self, fields: dict[str, Any], number: int, own: bool) -> str:
+        site = (
+            fields["name"],
+            fields["levelno"],
+            fields["levelname"],
+            fields["pathname"],
+            fields["lineno"],
+            fields["funcName"],
+            fields["threadName"],
+        )
+        try:
+            fixed = self._sites[site]
+        except KeyError:
+            fixed = self._learn(site)
+        except TypeError:  # something unhashable in a record made by hand
+            fixed = _fixed(site)
+        message, args = fields["msg"], fields["args"]
+        arguments = ""
+        if type(message) is str:
+            if args:
+                arguments = _arguments(args)
+                if not arguments:
+                    message, arguments = self._outside(_formatted, fields, message, args)
+        else:
+            message, arguments = self._outside(_formatted, fields, message, args)
+        created = fields["created"]
+        rest = self.context.trace()
+        stage = self.context.stage()
+        if stage:
+            rest += ',"st":' + quote(stage)
+        if not own:
+            rest += ',"p":' + text(fields["process"])
+        if len(fields) != _BARE_SIZE or fields["exc_info"] or fields["exc_text"] or fields["stack_info"]:
+            rest += self._outside(_rest, fields, fields)
+        return '{"k":"log","u":%d,"t":%d,%s,"m":%s%s%s}' % (
+            number,
+            int(created * _NS_PER_S) if type(created) is float else time.time_ns(),
+            fixed,
+            quote(message),
+            arguments,
+            rest,
+        )
+
+    def _learn(self, site: tuple[object, ...]) -> str:
+        fixed = _fixed(site)
+        for part in site:
+            if type(part) not in (str, int, type(None)):
+                return fixed  # equal keys need not be the same text: True == 1 == 1.0
+        if len(self._sites) >= MAX_SITES:
+            self._sites.clear()
+        self._sites[site] = fixed
+        return fixed
+
+    def _outside(self, work: Callable[..., Any], fields: dict[str, Any], *given: object) -> Any:
+        """Runs code that calls the program's own `__str__`, which may log the very object that is being described."""
+        thread = fields["thread"]
+        if thread in self._busy:
+            return work(*given, _type_only)
+        self._busy.add(thread)
+        try:
+            return work(*given, describe)
+        finally:
+            self._busy.discard(thread)
+
+
+def _fixed(site: tuple[object, ...]) -> str:
+    name, number, level, path, line, function, thread = site
+    if type(number) is not int:
+        number = int(number) if isinstance(number, (int, float)) else 0
+    said = '"n":%d,"l":%s,"g":%s,"f":%s' % (number, text(_word(level)), text(_word(name)), text(_word(path)))
+    if function is not None:
+        said += ',"o":' + text(_word(function))
+    if isinstance(line, int):
+        said += ',"i":%d' % line
+    if thread is not None:
+        said += ',"h":' + text(_word(thread))
+    return said
+
+
+def _word(value: object) -> str:
+    return value if type(value) is str else describe(value)
+
+
+def _arguments(args: object) -> str:
+    """Arguments as JSON if every one is a plain value that the parent formats just as well; else nothing."""
+    if type(args) is not tuple:
+        return ""
+    parts = []
+    for value in args:
+        kind = type(value)
+        if kind is str:
+            parts.append(quote(value))
+        elif kind is int and -_INT64 <= value < _INT64:
+            parts.append(int.__repr__(value))
+        elif kind is float and -_INFINITY < value < _INFINITY:
+            parts.append(float.__repr__(value))
+        elif kind is bool:
+            parts.append("true" if value else "false")
+        elif value is None:
+            parts.append("null")
+        else:
+            return ""
+    return ',"a":[%s]' % ",".join(parts)
+
+
+def _formatted(message: object, args: object, words: Callable[[object], str]) -> tuple[str, str]:
+    """The message formatted here; as template and plain arguments if that comes to the same, or if it is malformed."""
+    template = message if type(message) is str else words(message)
+    if not args:
+        return template, ""
+    if words is not describe:
+        return template, ',"a":[%s]' % ",".join(quote(words(value)) for value in _each(args))
+    try:
+        said = template % args
+    except Exception:  # a malformed call: keep what was given, the parent says so
+        return template, ',"a":[%s]' % ",".join(text(value) for value in _each(args))
+    if type(args) is tuple:
+        try:
+            short = tuple([plain(value) for value in args])
+            arguments = _arguments(short)
+            if arguments and template % short == said:
+                return template, arguments
+        except Exception:
+            pass
+    return said, ""
+
+
+def _each(args: object) -> tuple[object, ...]:
+    return args if isinstance(args, tuple) else (args,)
+
+
+def _type_only(value: object) -> str:
+    return value if type(value) is str else "<%s>" % type(value).__name__
+
+
+def _rest(fields: dict[str, Any], words: Callable[[object], str]) -> str:
+    said = failure(fields["exc_info"], fields["exc_text"])
+    extras = {name: value for name, value in fields.items() if name not in STANDARD}
+    event = extras.pop(names.EVENT_NAME_EXTRA, None)
+    if type(event) is str:
+        said += ',"ev":' + quote(event)
+    if fields["stack_info"]:
+        extras[names.CODE_STACKTRACE] = fields["stack_info"]
+    if extras:
+        if words is not describe:
+            extras = {name: words(value) for name, value in extras.items()}
+        data = text(extras)
+        if len(data) > MAX_EXTRAS_CHARS:
+            data = text({name: "<cut: %d characters>" % len(text(value)) for name, value in extras.items()})
+        said += ',"d":' + data
+    return said
+
+
+def _least(record: object, number: int, error: Exception) -> str:
+    """What can be kept of a record that defeats the encoder."""
+    level = getattr(record, "levelno", 0)
+    return '{"k":"log","u":%d,"t":%d,"n":%d,"l":%s,"g":%s,"m":%s,"d":{"%s":%s}}' % (
+        number,
+        time.time_ns(),
+        level if type(level) is int else 0,
+        text(describe(getattr(record, "levelname", ""))),
+        text(describe(getattr(record, "name", ""))),
+        text(describe(getattr(record, "msg", ""))),
+        names.ENCODING_ERROR,
+        quote(type(error).__name__),
+    )
