@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from alert_bridge.intake.service import Intake, Request, Taken
 from alert_bridge.intake.sifting import Sifted, sift
-from alert_bridge.intake.take import Rules, take
-from alert_bridge.intake.trouble import own_trouble
+from alert_bridge.intake.take import take
 
-__all__ = ["Intake", "Request", "Rules", "Sifted", "Taken", "own_trouble", "sift", "take"]
+__all__ = ["Intake", "Request", "Sifted", "Taken", "sift", "take"]

@@ -4,30 +4,17 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from alert_bridge.incidents import Case, Event, Talk, absorb, open_case, plan
+from alert_bridge.incidents import Case, Event, absorb, open_case
 from alert_bridge.model import Record
-from alert_bridge.policy.model import Grouping
+from alert_bridge.outbox.planning import Rules, replan
 from alert_bridge.store.control.cases import day_of
 from alert_bridge.store.control.database import Book
 
-__all__ = ["Desk", "Rules", "replan"]
+__all__ = ["Desk"]
 
 OPEN = 2**63 - 1  # an episode that has not ended
 DECIDED_RECORDS_PER_INCIDENT = 20  # the first ones; later records of an incident went the same way
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What the engine must know of the policy and the channels."""
-
-    grouping: Grouping
-    edits: frozenset[str]  # channels that change a message in place
-
-    def hold(self, channel: str) -> float:
-        """Seconds that a channel gathers before its first message."""
-        return float(self.grouping.hold.get(channel, 0.0))
 
 
 class Desk:
@@ -115,16 +102,3 @@ class Desk:
         self._counted.clear()
         self._issues.clear()
         self._samples.clear()
-
-
-def replan(book: Book, case: Case, talk: Talk, rules: Rules, *, now: int) -> None:
-    """Make the conversation's one waiting notice what it must be now."""
-    channel = talk.recipient.channel
-    planned = plan(
-        case.incident,
-        talk,
-        hold=rules.hold(channel),
-        repeat_after=rules.grouping.repeat_after,
-        edits=channel in rules.edits,
-    )
-    book.set_plan(talk, planned, now=now)

@@ -11,11 +11,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from alert_bridge.errors import IntakeError, StoreBusy
-from alert_bridge.incidents import Event
 from alert_bridge.intake.sifting import Sifted, sift
-from alert_bridge.intake.take import Rules, Tally, take
+from alert_bridge.intake.take import Tally, take
 from alert_bridge.model import Record
 from alert_bridge.otlp import decode_logs
+from alert_bridge.outbox.planning import Rules
 from alert_bridge.policy.model import Policy
 from alert_bridge.store.control import ControlStore
 
@@ -108,10 +108,6 @@ class Intake(threading.Thread):
             decoded = [item for request in requests if (item := self._decode(request)) is not None]
             if decoded:
                 self._commit(decoded)
-
-    def report(self, event: Event) -> None:
-        """Make an incident of the bridge's own trouble; raises `StoreBusy`."""
-        self._write([Sifted(event.record, lifecycle=False, event=event, tells=True, trail=())], [])
 
     def _gather(self) -> tuple[list[Request], bool]:
         """The requests that wait, at least one."""

@@ -19,11 +19,12 @@ from alert_bridge.incidents import (
     resolve,
     success_of,
 )
-from alert_bridge.intake.desk import DECIDED_RECORDS_PER_INCIDENT, Desk, Rules
+from alert_bridge.intake.desk import DECIDED_RECORDS_PER_INCIDENT, Desk
 from alert_bridge.intake.sifting import Sifted
+from alert_bridge.outbox.planning import Rules
 from alert_bridge.store.control.database import Book
 
-__all__ = ["Rules", "Tally", "take"]
+__all__ = ["Tally", "take"]
 
 
 class Tally(Counter[str]):

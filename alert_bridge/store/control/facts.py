@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -12,6 +13,7 @@ from instrumentation import attributes as names
 
 __all__ = ["FactRows"]
 
+NS = 1_000_000_000
 DEAD_LETTERS_KEPT = 1_000
 DEAD_LETTER_BYTES = 4_096
 UIDS_PER_STATEMENT = 500  # SQLite before 3.32 takes 999 values
@@ -93,10 +95,55 @@ class FactRows:
             ),
         )
 
-    def run_facts(self, run_id: str) -> sqlite3.Row | None:
-        """What is known of a run."""
-        row: sqlite3.Row | None = self.connection.execute("SELECT * FROM runs WHERE run_id = ?", (run_id,)).fetchone()
-        return row
+    def facts_of_run(self, run_id: str, *, now: int) -> tuple[tuple[str, str], ...]:
+        """What is known of a run, for people: how long it took or has been going, where, of which revision."""
+        row = self.connection.execute("SELECT * FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+        if row is None:
+            return ()
+        facts = [(label, text) for label, text in json.loads(row["facts"])]
+        if row["started"]:
+            seconds = max((row["ended"] or now) - row["started"], 0) // NS
+            label = "Took" if row["ended"] else "Running for"
+            facts.insert(0, (label, f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} h"))
+        return tuple(facts)
+
+    def prune(self, *, seen_before: int, decisions_before: int, issues_before: int, previews_kept: int) -> None:
+        """Remove what nobody asks for any more. Open incidents, and what they need, stay."""
+        self.connection.execute("DELETE FROM seen WHERE taken_at < ?", (seen_before,))
+        self.connection.execute("DELETE FROM decisions WHERE at < ?", (decisions_before,))
+        self.connection.execute("DELETE FROM previews WHERE id <= (SELECT max(id) FROM previews) - ?", (previews_kept,))
+        self.connection.execute(
+            "DELETE FROM issue_days WHERE fingerprint IN (SELECT fingerprint FROM issues WHERE last_seen < ?)",
+            (issues_before,),
+        )
+
+    def save_preview(
+        self, channel: str, address: str, audiences: str, incident_id: str, payload: str, *, reference: str, now: int
+    ) -> str:
+        """Keep a message that would have been sent, in place of the one that ``reference`` names; returns its own."""
+        if reference:
+            changed = self.connection.execute(
+                "UPDATE previews SET payload = ?, at = ?, edits = edits + 1 WHERE reference = ?",
+                (payload, now, reference),
+            )
+            if changed.rowcount:
+                return reference
+        row = self.connection.execute("SELECT coalesce(max(id), 0) + 1 AS id FROM previews").fetchone()
+        fresh = f"preview-{row['id']}"
+        self.connection.execute(
+            "INSERT INTO previews (id, reference, at, channel, address, audiences, incident_id, payload, edits)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
+            (row["id"], fresh, now, channel, address, audiences, incident_id, payload),
+        )
+        return fresh
+
+    def audiences_of(self, channel: str, address: str, incident_id: str) -> str:
+        """The audiences behind an address, as the JSON that the column holds."""
+        row = self.connection.execute(
+            "SELECT audiences FROM conversations WHERE incident_id = ? AND channel = ? AND address = ?",
+            (incident_id, channel, address),
+        ).fetchone()
+        return "[]" if row is None else str(row["audiences"])
 
     def note_ending(self, record: Record, ending: Ending, incident_id: str) -> None:
         """Remember which incident the end of a process, a stage or a run belongs to."""

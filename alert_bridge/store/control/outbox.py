@@ -50,7 +50,7 @@ class OutboxRows:
         """
         places = ", ".join("?" * len(without))
         row = self.connection.execute(
-            "SELECT n.*, c.incident_id FROM notices n JOIN conversations c ON c.id = n.conversation_id"
+            "SELECT n.*, c.incident_id FROM notices n JOIN conversations c ON c.id = n.conversation_id"  # noqa: S608 - only places
             " JOIN incidents i ON i.id = c.incident_id"
             " WHERE n.state = 'queued' AND n.due_at <= ? AND n.retry_at <= ? AND c.channel = ?"
             f" AND c.address NOT IN ({places})"
@@ -111,6 +111,21 @@ class OutboxRows:
         rows = self.connection.execute("SELECT id FROM notices WHERE state = 'sending'").fetchall()
         self.connection.execute("UPDATE notices SET state = 'queued' WHERE state = 'sending'")
         return [row["id"] for row in rows]
+
+    def broken_addresses(self) -> Sequence[tuple[str, str]]:
+        """(channel, address) of what does not work."""
+        rows = self.connection.execute("SELECT channel, address FROM health WHERE broken_since > 0")
+        return [(row["channel"], row["address"]) for row in rows]
+
+    def given_up(self, *, opened_after: int) -> Sequence[tuple[str, int]]:
+        """(incident, conversation) of what a channel refused and no other channel told in its place."""
+        rows = self.connection.execute(
+            "SELECT c.incident_id, c.id FROM conversations c WHERE c.state = 'dead' AND c.opened_at > ?"
+            " AND NOT EXISTS (SELECT 1 FROM conversations s WHERE s.incident_id = c.incident_id"
+            " AND s.stands_in_for = c.channel AND s.told > 0)",
+            (opened_after,),
+        )
+        return [(row["incident_id"], row["id"]) for row in rows]
 
     def healthy(self, channel: str, address: str, *, now: int) -> bool:
         """The address took a message; returns whether it was broken before."""

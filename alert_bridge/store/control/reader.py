@@ -187,7 +187,8 @@ class SqliteControlReader:
 
     def _delivery(self, row: sqlite3.Row) -> Delivery:
         notices = self._rows(
-            "SELECT * FROM notices WHERE conversation_id = ? ORDER BY state IN ('queued', 'sending') DESC, id DESC LIMIT 1",
+            "SELECT * FROM notices WHERE conversation_id = ?"
+            " ORDER BY state IN ('queued', 'sending') DESC, id DESC LIMIT 1",
             (row["id"],),
         )
         receipts = self._rows(
