@@ -47,10 +47,11 @@ def where(incident: Incident) -> str:
     return " / ".join(clip(part, MAX_WHERE_CHARS) for part in parts if part) or "unknown pipeline"
 
 
-def sentence(incident: Incident) -> str:
-    """Place and reason: `monthly_run / fetch_data failed: ConnectionError: VPN is down`."""
+def sentence(incident: Incident, *, over: bool = False) -> str:
+    """Place and reason: `monthly_run / fetch_data failed: ConnectionError: VPN is down`; not "failed" once it is over."""
     cause = cause_of(incident.sample, incident.title)
-    return f"{where(incident)}{cause.verb}{cause.reason}"
+    verb = ": " if over and cause.verb.strip() else cause.verb
+    return f"{where(incident)}{verb}{cause.reason}"
 
 
 def body_of(record: Record) -> str:

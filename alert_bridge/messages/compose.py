@@ -58,7 +58,7 @@ def _headline(story: Story) -> str:
     if story.audience.duty is Duty.INFORM:
         return headline_for_readers(story)
     if is_over(story):
-        return f"RESOLVED · {sentence(story.incident)}"
+        return f"RESOLVED · {sentence(story.incident, over=True)}"
     if _is_own(story):
         return f"{story.incident.severity.name} · about the alerting itself · {sentence(story.incident)}"
     return f"{story.incident.severity.name} · {sentence(story.incident)}"
@@ -131,7 +131,8 @@ def _history(incident: Incident) -> str:
 def _affected(story: Story) -> str:
     affected = [name for item in story.affected if (name := one_line(item))]
     if len(affected) <= 1:
-        return ""
+        model = one_line(story.incident.sample.text(names.MODEL_NAME))
+        return f"model {model}" if model else ""
     more = f" and {len(affected) - MAX_LISTED} more" if len(affected) > MAX_LISTED else ""
     return f"in {len(affected)}: {', '.join(affected[:MAX_LISTED])}{more}"
 
@@ -184,7 +185,8 @@ def _note(story: Story) -> str:
         return f"Resolved {moment(ended, story.now)}, {took} after it began."
     match story.reason:
         case Reason.REMINDER:
-            return f"Still failing, {open_for} after it began."
+            still = "failing" if story.audience.duty is Duty.ACT else "not solved"
+            return f"Still {still}, {open_for} after it began."
         case Reason.ESCALATED:
             return f"Worse than when it was first told: now {_level(story)}."
         case Reason.REGRESSED:

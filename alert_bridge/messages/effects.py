@@ -62,7 +62,7 @@ def headline_for_readers(story: Story) -> str:
     incident = story.incident
     effect = effect_of(incident, story.reason)
     if is_over(story):
-        return f"Solved in {pipeline_in_words(incident)}: {effect}"
+        return f"Solved in {pipeline_in_words(incident)}: “{effect}”"
     kind = "Serious problem" if incident.severity >= Severity.CRITICAL else "Problem"
     if incident.severity <= Severity.WARNING:
         kind = "For your information"

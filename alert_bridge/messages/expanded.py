@@ -78,6 +78,8 @@ def _what_happened(incident: Incident) -> str:
     reason = f"The process {ending}." if ending else cause_of(record, incident.title).reason
     if not body:
         return reason
+    if ending:
+        return f"{reason}\n{body}"
     return body if reason in body or first_words(record.body) == reason else f"{body}\n{reason}"
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from alert_bridge.channels.headline import in_two
 from alert_bridge.model import Message, Reason, Severity
 
 __all__ = ["MAX_HTML_BYTES", "Mail", "mail_of", "mime_of"]
@@ -80,14 +81,14 @@ def mime_of(mail: Mail, sender: str, recipient: str, date: datetime) -> EmailMes
 
 
 def _render(template: str, message: Message, *, shortened: bool = False) -> str:
-    state, _, reason = message.headline.rpartition(" · ") if message.headline.count(" · ") == 1 else ("", "", "")
+    state, _, reason = in_two(message)
     text = (
         _templates()
         .get_template(template)
         .render(
             message=message,
             state=state,
-            reason=reason or message.headline,
+            reason=reason,
             colour=_colour(message),
             log_tail=() if shortened else message.log_tail,
             log_title=_TOO_LONG if shortened and message.log_tail else message.log_title,

@@ -11,12 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from alert_bridge.channels.headline import in_two
 from alert_bridge.model import Duty, Message, Reason, Severity
 
 __all__ = ["MAX_CHARS", "Payload", "payload_of"]
 
 MAX_CHARS = 1_500
-MAX_LEAD_CHARS = 800
+MAX_REST_CHARS = 460
 MAX_DETAIL_CHARS = 700
 MAX_FACTS_CHARS = 300
 
@@ -63,10 +64,9 @@ def payload_of(message: Message, *, meant_for: str = "") -> Payload:
 
 def _lead(message: Message) -> str:
     """Late first, then what failed, then why it is said now."""
-    first, dot, rest = message.headline.partition(" · ")
-    if not dot:
-        first, dot, rest = message.headline.partition(": ")
-    headline = f"{_shape(message)} *{_fit(first, 80)}*{dot}{_fit(rest, MAX_LEAD_CHARS - 340)}"
+    first, between, rest = in_two(message)
+    bold = f"*{_fit(first, 80)}*{between}" if first else ""
+    headline = f"{_shape(message)} {bold}{_fit(rest, MAX_REST_CHARS)}"
     lines = (_fit(message.late, 120), headline, _fit(message.note, 120))
     return "\n".join(line for line in lines if line)
 
