@@ -48,7 +48,7 @@ def where(incident: Incident) -> str:
 
 
 def sentence(incident: Incident, *, over: bool = False) -> str:
-    """Place and reason: `monthly_run / fetch_data failed: ConnectionError: VPN is down`; not "failed" once it is over."""
+    """Place and reason: `monthly_run / fetch failed: ConnectionError: VPN is down`; no "failed" once it is over."""
     cause = cause_of(incident.sample, incident.title)
     verb = ": " if over and cause.verb.strip() else cause.verb
     return f"{where(incident)}{verb}{cause.reason}"
