@@ -55,20 +55,19 @@ def build(environ: Mapping[str, str], progress: Progress) -> Path:
         CollectorError: no suitable Go, or a step failed; the text ends with the failing step's last lines.
     """
     version = go_version(environ)
-    folder = cache.home(environ)
-    destination = folder / f"{cache.build_prefix()}{version}" / "otelcol-alerts"
+    destination = cache.home(environ) / f"{cache.build_prefix()}{version}" / "otelcol-alerts"
     progress(f"Building a Collector from pinned sources with {version}: about two minutes the first time")
     builder = install_tool(environ, BUILDER, "builder", progress)
-    with tempfile.TemporaryDirectory(prefix="build-", dir=folder) as work:
-        Path(work, "manifest.yaml").write_text(cache.manifest(), encoding="utf-8")
+    with cache.workspace(environ) as work:
+        (work / "manifest.yaml").write_text(cache.manifest(), encoding="utf-8")
         _watched(
             [str(builder), "--config=manifest.yaml", "--skip-strict-versioning"],
             "compiling the Collector",
             environ,
             progress,
-            folder=Path(work),
+            folder=work,
         )
-        return cache.place(Path(work, "_build", "otelcol-alerts"), destination)
+        return cache.place(work / "_build" / "otelcol-alerts", destination)
 
 
 def install_tool(environ: Mapping[str, str], module: str, name: str, progress: Progress) -> Path:
@@ -77,11 +76,10 @@ def install_tool(environ: Mapping[str, str], module: str, name: str, progress: P
     destination = cache.home(environ) / "tools" / f"{name}-{release}" / name
     if os.access(destination, os.X_OK):
         return destination
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="tool-", dir=cache.home(environ)) as work:
-        settings = {**environ, "GOBIN": work}
-        _watched(["go", "install", module], f"fetching {name} {release}", settings, progress, folder=Path(work))
-        return cache.place(Path(work, name), destination)
+    with cache.workspace(environ) as work:
+        settings = {**environ, "GOBIN": str(work)}
+        _watched(["go", "install", module], f"fetching {name} {release}", settings, progress, folder=work)
+        return cache.place(work / name, destination)
 
 
 def _go_environ(environ: Mapping[str, str]) -> dict[str, str]:

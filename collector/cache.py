@@ -11,7 +11,18 @@ from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
-__all__ = ["MANIFEST", "VERSION", "build_prefix", "cached", "exclusive", "home", "manifest", "place", "release_folder"]
+__all__ = [
+    "MANIFEST",
+    "VERSION",
+    "build_prefix",
+    "cached",
+    "exclusive",
+    "home",
+    "manifest",
+    "place",
+    "release_folder",
+    "workspace",
+]
 
 VERSION = "0.161.0"
 """The Collector release that the configuration was written and tested for, without a leading `v`."""
@@ -77,6 +88,15 @@ def place(source: Path, destination: Path) -> Path:
     finally:
         incoming.unlink(missing_ok=True)
     return destination
+
+
+@contextmanager
+def workspace(environ: Mapping[str, str]) -> Iterator[Path]:
+    """A temporary folder on the cache's own disk, gone afterwards."""
+    folder = home(environ)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="work-", dir=folder) as work:
+        yield Path(work)
 
 
 @contextmanager

@@ -62,10 +62,8 @@ def from_url(environ: Mapping[str, str], url: str, sha256: str, progress: Callab
     """
     expected = _digest(sha256, "--sha256") if sha256 else _published_digest(url)
     progress(f"Downloading {url}")
-    folder = cache.home(environ)
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="download-", dir=folder) as work:
-        archive = Path(work, "archive.tar.gz")
+    with cache.workspace(environ) as work:
+        archive = work / "archive.tar.gz"
         with archive.open("wb") as target:
             _download(url, target, ARCHIVE_LIMIT_BYTES)
         return _install(environ, archive, expected, origin=url)
@@ -138,8 +136,8 @@ def _install(environ: Mapping[str, str], archive: Path, expected: str, *, origin
             f"{origin} has SHA-256 {actual}, but {expected} was promised: it is not what was published"
         )
     destination = cache.home(environ) / cache.release_folder(actual) / MEMBER
-    with tempfile.TemporaryDirectory(prefix="unpack-", dir=cache.home(environ)) as work:
-        binary = Path(work, MEMBER)
+    with cache.workspace(environ) as work:
+        binary = work / MEMBER
         _extract(archive, binary, origin)
         return cache.place(binary, destination)
 
