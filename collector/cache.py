@@ -12,17 +12,9 @@ from importlib import resources
 from pathlib import Path
 
 __all__ = [
-    "MANIFEST",
-    "VERSION",
-    "build_prefix",
-    "cached",
-    "exclusive",
-    "home",
-    "manifest",
-    "place",
-    "release_folder",
+    "MANIFEST", "VERSION", "build_prefix", "cached", "exclusive", "home", "manifest", "place", "release_folder",
     "workspace",
-]
+]  # fmt: skip
 
 VERSION = "0.161.0"
 """The Collector release that the configuration was written and tested for, without a leading `v`."""
