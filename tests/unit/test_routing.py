@@ -278,6 +278,12 @@ def test_a_test_alert_reaches_whom_it_names_whatever_the_rules_say():
     assert judge(test, ruled).trail[1] == (10, "matches, but a test alert goes where it was asked to go")
 
 
+def test_a_test_alert_for_somebody_unknown_bothers_nobody():
+    test = record(attributes={"pipeline.audience": "outraech", "pipeline.test": True})
+
+    assert told(test, policy()) == {}
+
+
 def test_a_test_alert_can_ask_for_one_channel():
     test = record(attributes={"pipeline.audience": "mdd", "pipeline.test": True, "pipeline.test.channel": "email"})
 
