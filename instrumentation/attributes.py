@@ -57,6 +57,22 @@ DURATION: Final = "pipeline.duration"  # seconds
 COMMAND: Final = "process.command_line"
 STDOUT_TAIL: Final = "pipeline.process.stdout_tail"
 STDERR_TAIL: Final = "pipeline.process.stderr_tail"
+OUTPUT_NOTE: Final = "pipeline.process.output_note"  # why there is no tail, where there is none
+UNCAUGHT_TYPES: Final = "pipeline.process.uncaught"  # types of the exceptions that ended processes of the run
+LOG_PATH: Final = "pipeline.log.path"  # of the run's structured log, on the machine that it ran on
+STACK_DUMP: Final = "pipeline.process.stacks"  # where a silent program hangs
+SILENT_FOR: Final = "pipeline.run.silent_for"  # seconds
+
+# What a run was made of, on `pipeline.run.manifest`.
+RUNTIME_VERSION: Final = "process.runtime.version"
+OS_DESCRIPTION: Final = "os.description"
+WORKING_DIRECTORY: Final = "process.working_directory"
+VCS_REF_NAME: Final = "vcs.ref.head.name"
+VCS_REPOSITORY_URL: Final = "vcs.repository.url.full"
+VCS_DIRTY: Final = "pipeline.vcs.dirty"
+PACKAGES: Final = "pipeline.packages"  # name → version
+INPUT_DIGESTS: Final = "pipeline.inputs"  # file named on the command line → first 16 hex digits of its SHA-256
+SCHEDULER_PREFIX: Final = "pipeline.scheduler."
 
 # Where senders without a field for it put an event's name, and what the bridge notes on a record that it had to cut.
 EVENT_NAME: Final = "event.name"
@@ -69,6 +85,7 @@ EVENT_PREFIX: Final = "pipeline."
 EVENT_RUN_START: Final = "pipeline.run.start"
 EVENT_RUN_END: Final = "pipeline.run.end"
 EVENT_RUN_HEARTBEAT: Final = "pipeline.run.heartbeat"
+EVENT_RUN_SILENT: Final = "pipeline.run.silent"
 EVENT_RUN_MANIFEST: Final = "pipeline.run.manifest"
 EVENT_STAGE_START: Final = "pipeline.stage.start"
 EVENT_STAGE_END: Final = "pipeline.stage.end"

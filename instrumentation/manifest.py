@@ -1,0 +1,198 @@
+"""What a run was made of: revision, packages, command line, inputs, host, scheduler. Read from files wherever possible.
+
+It feeds "what changed since the last good run". Nothing here is on the way of the program: the revision that every
+record carries is two small reads, the rest is collected beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from instrumentation import attributes as names
+from instrumentation.redaction import scrub_arguments, scrub_text
+
+__all__ = ["collect", "git_revision", "installed_packages", "site_packages_of"]
+
+GIT_TIMEOUT_S: Final = 5.0
+MAX_INPUT_BYTES: Final = 16_777_216  # of a file named on the command line that is digested
+MAX_INPUTS: Final = 20
+MAX_PACKAGES: Final = 1000
+_HEX_REVISION: Final = re.compile(r"[0-9a-f]{40,64}")
+_DIST_INFO: Final = re.compile(r"^(?P<name>.+?)-(?P<version>[^-]+)\.(?:dist-info|egg-info)$")
+# Where schedulers and services say who runs this: variable → attribute below `pipeline.scheduler.`.
+_SCHEDULER: Final = {
+    "SLURM_JOB_ID": "slurm.job_id",
+    "SLURM_ARRAY_TASK_ID": "slurm.array_task_id",
+    "PBS_JOBID": "pbs.job_id",
+    "LSB_JOBID": "lsf.job_id",
+    "JOB_ID": "sge.job_id",
+    "KUBERNETES_SERVICE_HOST": "",  # only that there is one: the pod's name is the host's
+    "GITHUB_RUN_ID": "github.run_id",
+    "CI_JOB_ID": "gitlab.job_id",
+    "BUILD_TAG": "jenkins.build_tag",
+    "AIRFLOW_CTX_DAG_RUN_ID": "airflow.dag_run_id",
+    "PREFECT__FLOW_RUN_ID": "prefect.flow_run_id",
+    "INVOCATION_ID": "systemd.invocation_id",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Repository:
+    work_tree: Path
+    git_folder: Path
+
+
+def git_revision(start: Path) -> str:
+    """The commit that the work tree around ``start`` is at, from its files; empty outside of one."""
+    repository = _find_repository(start)
+    if repository is None:
+        return ""
+    try:
+        head = (repository.git_folder / "HEAD").read_text(encoding="utf-8").strip()
+        if not head.startswith("ref: "):
+            return head if _HEX_REVISION.fullmatch(head) else ""
+        return _resolve(repository.git_folder, head.removeprefix("ref: "))
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _find_repository(start: Path) -> _Repository | None:
+    for folder in (start, *start.parents):
+        marker = folder / ".git"
+        if marker.is_dir():
+            return _Repository(folder, marker)
+        if marker.is_file():  # a linked work tree or a submodule
+            try:
+                pointer = marker.read_text(encoding="utf-8").strip().removeprefix("gitdir: ")
+            except (OSError, UnicodeDecodeError):
+                return None
+            return _Repository(folder, (folder / pointer).resolve())
+    return None
+
+
+def _resolve(git_folder: Path, reference: str) -> str:
+    folders = [git_folder]
+    common = git_folder / "commondir"
+    if common.is_file():
+        folders.append((git_folder / common.read_text(encoding="utf-8").strip()).resolve())
+    for folder in folders:
+        loose = folder / reference
+        if loose.is_file():
+            return loose.read_text(encoding="utf-8").strip()
+        packed = folder / "packed-refs"
+        if packed.is_file():
+            for line in packed.read_text(encoding="utf-8").splitlines():
+                revision, _, name = line.partition(" ")
+                if name == reference:
+                    return revision
+    return ""
+
+
+def _git(work_tree: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(  # noqa: S603 - a fixed command
+            ["git", "--no-optional-locks", "-C", str(work_tree), *arguments],  # noqa: S607 - the user's own git
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=GIT_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.decode("utf-8", "replace").strip()
+
+
+def site_packages_of(executable: str) -> list[Path]:
+    """The package folders of a Python interpreter, by its place; the interpreter is not started."""
+    prefix = Path(executable).parent.parent
+    return [path for path in prefix.glob("lib*/python3*/site-packages") if path.is_dir()]
+
+
+def installed_packages(folders: Sequence[Path]) -> dict[str, str]:
+    """Package names and versions, by the names of their metadata folders."""
+    found: dict[str, str] = {}
+    for folder in folders:
+        try:
+            entries = sorted(os.listdir(folder))  # noqa: PTH208 - thousands of entries, no need for objects
+        except OSError:
+            continue
+        for entry in entries:
+            match = _DIST_INFO.match(entry)
+            if match and len(found) < MAX_PACKAGES:
+                found.setdefault(match["name"].lower().replace("_", "-"), match["version"])
+    return found
+
+
+def collect(
+    command: Sequence[str], environ: Mapping[str, str], start: Path, package_folders: Sequence[Path], python: str = ""
+) -> dict[str, object]:
+    """The attributes of `pipeline.run.manifest`. Asks git for what its files do not say; takes milliseconds, not less.
+
+    Args:
+        command: the command line.
+        environ: where schedulers leave their ids.
+        start: the working directory.
+        package_folders: where the program's packages lie.
+        python: the version of its interpreter, if known.
+    """
+    manifest: dict[str, object] = {
+        names.COMMAND: " ".join(scrub_arguments(command)),
+        names.HOST_NAME: platform.node(),
+        names.RUNTIME_VERSION: python or platform.python_version(),
+        names.OS_DESCRIPTION: platform.platform(),
+        names.WORKING_DIRECTORY: scrub_text(str(start)),
+    }
+    repository = _find_repository(start)
+    if repository is not None:
+        status = _git(repository.work_tree, "status", "--porcelain", "--untracked-files=no")
+        manifest |= {
+            names.VCS_REVISION: git_revision(start),
+            names.VCS_REF_NAME: _git(repository.work_tree, "rev-parse", "--abbrev-ref", "HEAD") or "",
+            names.VCS_REPOSITORY_URL: scrub_text(
+                _git(repository.work_tree, "config", "--get", "remote.origin.url") or ""
+            ),
+        }
+        if status is not None:
+            manifest[names.VCS_DIRTY] = bool(status)
+    for variable, attribute in _SCHEDULER.items():
+        value = environ.get(variable, "").strip()
+        if value and attribute:
+            manifest[names.SCHEDULER_PREFIX + attribute] = scrub_text(value)
+    packages = installed_packages(package_folders)
+    if packages:
+        manifest[names.PACKAGES] = packages
+    inputs = _digests(command[1:], start)
+    if inputs:
+        manifest[names.INPUT_DIGESTS] = inputs
+    return {name: value for name, value in manifest.items() if value != ""}
+
+
+def own_package_folders() -> list[Path]:
+    """The package folders of this very interpreter."""
+    return [Path(entry) for entry in sys.path if entry.endswith("site-packages")]
+
+
+def _digests(arguments: Sequence[str], start: Path) -> dict[str, str]:
+    """SHA-256 of the files that the command line names: scripts and configurations, whose change explains a change."""
+    found: dict[str, str] = {}
+    for argument in arguments:
+        name = argument.partition("=")[2] if argument.startswith("-") else argument
+        if not name or len(found) >= MAX_INPUTS:
+            continue
+        try:
+            path = start / name
+            if path.is_file() and path.stat().st_size <= MAX_INPUT_BYTES:
+                found[scrub_text(name)] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        except (OSError, ValueError):
+            continue
+    return found

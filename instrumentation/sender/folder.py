@@ -1,0 +1,93 @@
+"""A run's folder: made, locked, described in `run.json`, and removed when nothing in it is owed to anybody."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+__all__ = ["RunFolder", "bind_poke", "new_run_id"]
+
+LOCK_FILE: Final = ".lock"
+RUN_FILE: Final = "run.json"
+_MAX_SUN_PATH_BYTES: Final = 85  # a UNIX socket's address has room for 108
+
+
+class RunFolder:
+    """A folder that one sender at a time works in. The lock ends with the process that holds it, however it ends."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock_fd = -1
+
+    @classmethod
+    def create(cls, journal_home: Path, run_id: str, facts: Mapping[str, object]) -> RunFolder:
+        """Makes it, mode 0700, locks it and writes its facts.
+
+        Raises:
+            OSError: there is no place for it.
+        """
+        path = journal_home / run_id.replace("/", "_")
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = cls(path)
+        folder.lock()
+        write_facts(path, facts)
+        return folder
+
+    def lock(self) -> bool:
+        """Takes the lock if it is free; says whether we have it."""
+        fd = os.open(self.path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(fd)
+            return False
+        self._lock_fd = fd
+        return True
+
+    def unlock(self) -> None:
+        """Gives the lock to whoever ships the rest."""
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
+            self._lock_fd = -1
+
+    def remove(self) -> None:
+        """Removes the folder; only when all of it was received."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        self.unlock()
+
+
+def write_facts(path: Path, facts: Mapping[str, object]) -> None:
+    """Writes `run.json` in one step."""
+    temporary = path / f".{RUN_FILE}"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "w", encoding="utf-8") as file:
+        json.dump(facts, file, indent=1)
+    temporary.replace(path / RUN_FILE)
+
+
+def new_run_id(now_s: float) -> str:
+    """Sortable by time and unique: `20261125-200512-3fa9c1`."""
+    return time.strftime("%Y%m%d-%H%M%S-", time.gmtime(now_s)) + secrets.token_hex(3)
+
+
+def bind_poke(environ: Mapping[str, str]) -> tuple[Path | None, socket.socket | None]:
+    """The socket that children wake us by, in a private folder; none where there is no place: we look every 250 ms."""
+    for base in (environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir(), "/tmp"):  # noqa: S108 - mkdtemp makes it private
+        if not base or len(base) > _MAX_SUN_PATH_BYTES:
+            continue
+        with contextlib.suppress(OSError):
+            path = Path(tempfile.mkdtemp(prefix="pa-", dir=base)) / "s"
+            bound = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+            bound.bind(str(path))
+            return path, bound
+    return None, None

@@ -1,0 +1,224 @@
+"""The files of a run's folder: whole lines from where we were, whose they are, and how far the receiver has them.
+
+An offset is a byte position behind a whole line. A journal has three: what was *seen* (and written to the structured
+log), what was *loaded* for sending, and what was *acknowledged*. Urgent lines go ahead of the others, so that what is
+settled beyond the acknowledged offset is remembered line by line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from instrumentation.child._pipeline_alerts_child.names import JOURNAL_SUFFIX, RESERVE_SUFFIX
+from instrumentation.sender.translation import Source
+
+__all__ = ["Journal", "Line", "load_offsets", "process_is_alive", "run_facts", "save_offsets"]
+
+CHUNK_BYTES: Final = 262_144  # read at a time
+MAX_LINE_BYTES: Final = 4_194_304  # a longer line is no line of ours: skipped and counted
+OFFSETS_FILE: Final = "offsets.json"
+RUN_FILE: Final = "run.json"
+MAX_AHEAD_KEPT: Final = 4096  # settled lines remembered over a restart; uids make the rest count once anyway
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One whole line and where it lies."""
+
+    start: int
+    end: int
+    data: bytes
+
+
+@dataclass(slots=True)
+class Journal:
+    """One process's journal, or the reserve that it fell back to on a full disk."""
+
+    path: Path
+    resource: Mapping[str, object]
+    seen: int = 0
+    loaded: int = 0
+    acknowledged: int = 0
+    ahead: set[int] = field(default_factory=set)  # ends of lines settled beyond `acknowledged`
+    early: set[int] = field(default_factory=set)  # ends of urgent lines that were loaded before their turn
+    waiting: OrderedDict[int, int] = field(default_factory=OrderedDict)  # end → start of bulk lines under way
+    urgent: dict[int, int] = field(default_factory=dict)  # the same of urgent lines
+    source: Source | None = None
+    header: dict[str, Any] | None = None  # its first line, once read
+    lost: int = 0  # records that its process could not keep, as its reserve says
+    bad_lines: int = 0
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def pid(self) -> int:
+        """The process that writes it; 0 for a file that no process owns."""
+        head = self.name.partition("-")[0]
+        return int(head) if head.isdigit() else 0
+
+    @property
+    def is_reserve(self) -> bool:
+        return self.name.endswith(RESERVE_SUFFIX)
+
+    @property
+    def is_settled(self) -> bool:
+        return self.acknowledged >= self.seen == self.loaded and not self.waiting and not self.urgent
+
+    def lines(self, start: int, limit: int = CHUNK_BYTES) -> tuple[list[Line], int]:
+        """Whole lines from an offset, up to about ``limit`` bytes, and the offset behind them."""
+        try:
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return [], start
+        try:
+            data = os.pread(fd, limit, start)
+            if self.is_reserve:
+                data = data.partition(b"\0")[0]  # its blocks are taken in advance; what is unwritten is zeros
+            while data and b"\n" not in data:
+                more = os.pread(fd, CHUNK_BYTES, start + len(data)).partition(b"\0")[0]
+                if not more:
+                    return [], start  # a line that is being written, or was torn by a full disk
+                data += more
+                if len(data) > MAX_LINE_BYTES:
+                    self.bad_lines += 1
+                    return [], start + len(data)
+        except OSError:
+            return [], start
+        finally:
+            os.close(fd)
+        lines: list[Line] = []
+        position = start
+        for piece in data[: data.rfind(b"\n") + 1].splitlines(keepends=True):
+            lines.append(Line(position, position + len(piece), piece))
+            position += len(piece)
+        return lines, position
+
+    def size(self) -> int:
+        """Bytes on disk; what was seen for a reserve, whose size says nothing."""
+        if self.is_reserve:
+            return self.seen
+        try:
+            return self.path.stat().st_size
+        except OSError:
+            return self.seen
+
+    def parse(self, line: Line) -> dict[str, Any] | None:
+        """The line as an object; None for those that only tell about the file itself, which are taken note of here."""
+        try:
+            parsed = json.loads(line.data)
+            kind = parsed["k"]
+            if kind == "proc":
+                self.source = Source.of(self.resource, str(parsed["u"]), int(parsed["p"]))
+                self.header = parsed
+                return None
+            if kind == "lost":
+                self.lost = int(parsed["c"])
+                return None
+        except (ValueError, KeyError, TypeError, RecursionError):
+            if line.data.strip(b"\0\n "):
+                self.bad_lines += 1
+            return None
+        if self.source is None:  # its first line was torn: the file's name says as much
+            self.source = Source.of(self.resource, self.path.stem.partition("-")[2] or self.path.stem, self.pid)
+        assert isinstance(parsed, dict)
+        return parsed
+
+    def settle(self, end: int) -> None:
+        """The line that ends here needs nothing more: received, or set aside."""
+        self.waiting.pop(end, None)
+        self.urgent.pop(end, None)
+        self.ahead.add(end)
+
+    def acknowledge(self) -> None:
+        """Moves the acknowledged offset as far as everything before it is settled."""
+        first = next(iter(self.waiting.values())) if self.waiting else self.loaded
+        self.acknowledged = min(first, *self.urgent.values()) if self.urgent else first
+        self.ahead = {end for end in self.ahead if end > self.acknowledged}
+        self.early = {end for end in self.early if end > self.acknowledged}
+
+    def reread_header(self) -> None:
+        """Learns whose the lines are when starting in the middle of a file."""
+        lines, _ = self.lines(0, CHUNK_BYTES // 16)
+        for line in lines[:2]:
+            if b'"k":"proc"' in line.data or b'"k":"lost"' in line.data:
+                self.parse(line)
+
+
+def find_journals(folder: Path) -> Iterator[Path]:
+    """The journals and reserves in a run's folder, oldest name first."""
+    with contextlib.suppress(OSError):
+        names = os.listdir(folder)  # noqa: PTH208 - every 250 ms; objects are made only for what is a journal
+        yield from sorted(folder / name for name in names if name.endswith((JOURNAL_SUFFIX, RESERVE_SUFFIX)))
+
+
+def run_facts(folder: Path) -> dict[str, Any]:
+    """What `run.json` says; empty if it is missing or broken, because journals are worth shipping without it."""
+    try:
+        facts = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def load_offsets(folder: Path) -> dict[str, Any]:
+    """What a sender remembered of this folder; empty at the first time."""
+    try:
+        stored = json.loads((folder / OFFSETS_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return stored if isinstance(stored, dict) else {}
+
+
+def save_offsets(folder: Path, journals: Mapping[str, Journal], counts: Mapping[str, int]) -> None:
+    """Writes them in one step; a folder that takes no more keeps the old ones, and uids make the rest count once."""
+    stored = {
+        "journals": {
+            name: {
+                "acknowledged": journal.acknowledged,
+                "seen": journal.seen,
+                "ahead": sorted(journal.ahead)[-MAX_AHEAD_KEPT:],
+            }
+            for name, journal in journals.items()
+        },
+        "counts": dict(counts),
+    }
+    temporary = folder / f".{OFFSETS_FILE}"
+    with contextlib.suppress(OSError):
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "w", encoding="utf-8") as file:
+            json.dump(stored, file, separators=(",", ":"))
+        temporary.replace(folder / OFFSETS_FILE)
+
+
+def process_is_alive(pid: int, since_ns: int = 0) -> bool:
+    """Whether the process still runs; one that began after ``since_ns`` only got the same number."""
+    if pid <= 0:
+        return False
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+        state = stat[stat.rfind(b")") + 2 :].split()[0]
+    except (OSError, IndexError):
+        if Path("/proc/self/stat").exists():
+            return False
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        except OSError:
+            pass
+        return True
+    if state in {b"Z", b"X"}:
+        return False
+    if since_ns:
+        with contextlib.suppress(OSError):
+            return Path(f"/proc/{pid}").stat().st_ctime_ns <= since_ns + 2_000_000_000
+    return True

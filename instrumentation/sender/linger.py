@@ -1,0 +1,108 @@
+"""Goes on shipping when the command has ended: a process of its own, quiet, that ends when all of a run is received.
+
+Started only if something is left: a receiver that was away, or descendants that outlive their program.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from instrumentation.sender import journals
+from instrumentation.sender.folder import RunFolder
+from instrumentation.sender.sender import Report, Sender
+from instrumentation.settings import Settings
+
+__all__ = ["ship_folder", "start"]
+
+_ROOT: Final = str(Path(__file__).resolve().parent.parent.parent)
+_PROGRAM: Final = (
+    "import sys; sys.path.append(sys.argv[1]); from instrumentation.sender.linger import main; main(sys.argv[2])"
+)
+LOCK_WAIT_S: Final = 10.0
+LOOK_EVERY_S: Final = 0.25
+
+
+def start(folder: Path, settings: Settings, environ: Mapping[str, str]) -> int:
+    """Starts it, in a session of its own and with no stream of ours; returns its pid, 0 if it could not start."""
+    kept = {
+        name: value
+        for name, value in environ.items()
+        if name in {"PATH", "HOME", "LANG", "TZ", "TMPDIR", "XDG_STATE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+        or (name.startswith("PIPELINE_ALERTS_") and not name.startswith("PIPELINE_ALERTS_JOURNAL_DIR_RUN"))
+    }
+    kept["PIPELINE_ALERTS_ENDPOINT"] = settings.endpoint
+    null = os.devnull
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, null, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, null, os.O_WRONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 2, null, os.O_WRONLY, 0),
+    ]
+    argv = [sys.executable, "-I", "-c", _PROGRAM, _ROOT, str(folder)]
+    try:
+        return os.posix_spawn(sys.executable, argv, kept, file_actions=actions, setsid=True, setsigmask=())
+    except (OSError, NotImplementedError):
+        try:
+            return os.posix_spawn(sys.executable, argv, kept, file_actions=actions, setpgroup=0, setsigmask=())
+        except OSError:
+            return 0
+
+
+def ship_folder(folder: Path, settings: Settings, within_s: float) -> Report | None:
+    """Ships a run's folder until all of it is received and nobody writes any more, or time is up.
+
+    Returns:
+        How far it got; None if another sender has the folder.
+    """
+    run = RunFolder(folder)
+    if not _lock(run):
+        return None
+    sender = Sender(folder, settings)
+    sender.start()
+    ends_at = time.monotonic() + within_s
+    stopped = threading.Event()
+    with contextlib.suppress(ValueError):  # only the main thread may
+        signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    while time.monotonic() < ends_at and not stopped.wait(LOOK_EVERY_S):
+        if not has_writers(folder) and sender.is_idle():
+            break
+    report = sender.stop(min(5.0, max(within_s, 0.1)))
+    if report.is_complete and not has_writers(folder) and not report.refused:
+        run.remove()
+    else:
+        run.unlock()
+    return report
+
+
+def _lock(run: RunFolder) -> bool:
+    ends_at = time.monotonic() + LOCK_WAIT_S
+    while not run.lock():
+        if time.monotonic() >= ends_at:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def has_writers(folder: Path) -> bool:
+    """Whether a process that has a journal here still runs."""
+    return any(
+        journals.process_is_alive(int(head))
+        for path in journals.find_journals(folder)
+        if (head := path.name.partition("-")[0]).isdigit() and int(head) != os.getpid()
+    )
+
+
+def main(folder: str) -> None:
+    """The background process."""
+    os.chdir("/")
+    with contextlib.suppress(OSError):
+        os.nice(5)
+    settings = Settings.from_environ(os.environ)
+    ship_folder(Path(folder), settings, settings.linger_seconds)

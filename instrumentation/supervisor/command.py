@@ -1,0 +1,90 @@
+"""The edge of `pipeline-alerts run`: from a command line to an exit like the program's own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Final, NoReturn
+
+from instrumentation.child._pipeline_alerts_child import names as contract
+from instrumentation.settings import Settings
+from instrumentation.supervisor.ending import TIMEOUT_EXIT_CODE, Ending
+from instrumentation.supervisor.spawning import NOT_EXECUTABLE_EXIT_CODE, NOT_FOUND_EXIT_CODE, NotStarted
+from instrumentation.supervisor.supervision import Limits, Outcome, Supervision
+
+__all__ = ["run"]
+
+_IGNORED_BY_PYTHON: Final = (signal.SIGPIPE, signal.SIGXFSZ)
+
+
+def run(command: Sequence[str], pipeline: str, limits: Limits, environ: Mapping[str, str]) -> NoReturn:
+    """Runs the command under supervision and ends this process like the command ended."""
+    settings = Settings.from_environ(environ, pipeline)
+    if settings.disabled or contract.ENV_RUN_FOLDER in environ:
+        _become(command)  # switched off; or inside of another `run`, which follows this program as it is
+    try:
+        supervision = Supervision(command, limits, settings, environ)
+    except OSError as error:
+        _say_on_terminal(f"not supervised, there is no place for the run's journal: {error.strerror or error}")
+        _become(command)
+    try:
+        outcome = supervision.run()
+    except NotStarted as error:
+        _say(str(error))  # as a shell would; no byte of the program's output is touched, as there is no program
+        os._exit(error.exit_code)
+    if not outcome.ending.is_success or outcome.errors:
+        _say_on_terminal(_last_line(supervision.pipeline, outcome, settings.endpoint))
+    _end_like(outcome.ending)
+
+
+def _become(command: Sequence[str]) -> NoReturn:
+    for number in _IGNORED_BY_PYTHON:
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        os.execvp(command[0], list(command))  # noqa: S606 - that is what the command is for
+    except OSError as error:
+        _say(f"{command[0]}: {error.strerror}")
+        os._exit(NOT_FOUND_EXIT_CODE if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE_EXIT_CODE)
+
+
+def _end_like(ending: Ending) -> NoReturn:
+    number = ending.signal_number
+    if number and not ending.is_signal_from_shell and not ending.is_timeout:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # the program's own core is the one to look at
+        with contextlib.suppress(OSError, ValueError):
+            signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+    # Not sys.exit: a thread that waits for a silent receiver must not hold the end up.
+    os._exit(TIMEOUT_EXIT_CODE if ending.is_timeout else ending.exit_code)
+
+
+def _last_line(pipeline: str, outcome: Outcome, endpoint: str) -> str:
+    report = outcome.report
+    parts = [pipeline if outcome.ending.is_success else f"{pipeline} {outcome.ending.words}"]
+    if outcome.errors:
+        parts.append(f"{outcome.errors} error{'' if outcome.errors == 1 else 's'}")
+    if report.is_complete:
+        parts.append(f"told to {endpoint}")
+    else:
+        reason = f" ({report.trouble})" if report.trouble else ""
+        parts.append(f"not told yet: {endpoint} does not take it{reason}; kept in {outcome.folder}")
+    return f"{'; '.join(parts)}; log: {report.log_path}"
+
+
+def _say_on_terminal(text: str) -> None:
+    """For a person, and never into a file or a pipe that a machine may read."""
+    with contextlib.suppress(OSError, ValueError):
+        if sys.stderr.isatty():
+            _say(text)
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(f"pipeline-alerts: {text}\n")
+        sys.stderr.flush()

@@ -1,0 +1,237 @@
+"""Who else runs below the program: which Python processes there are, how they died, and who was not reached.
+
+Only a parent learns an exit status by waiting. For the others a pidfd, opened as soon as a process announces itself in
+the run's folder, still answers after its death (Linux 6.15 and newer, `PIDFD_GET_INFO`); on older kernels a journal
+whose process left without its exit handlers says that something ended it, not what.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import select
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from instrumentation.supervisor.memory import peak_of
+
+__all__ = ["Death", "Descendants", "Unreached", "become_subreaper"]
+
+MAX_WATCHED: Final = 512
+_PR_SET_CHILD_SUBREAPER: Final = 36
+_PIDFD_GET_INFO: Final = 3 << 30 | 64 << 16 | 0xFF << 8 | 11  # _IOWR(0xFF, 11, struct pidfd_info), 64 bytes
+_PIDFD_INFO_EXIT: Final = 1 << 3
+_EXIT_CODE_OFFSET: Final = 60
+_PYTHON: Final = re.compile(r"^(?:python|pypy)[\d.]*$")
+_MULTIPROCESSING: Final = ("multiprocessing", "--multiprocessing-fork", "loky", "forkserver")
+ANNOUNCE_WITHIN_S: Final = 1.0  # what a Python process is given to begin its journal
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """A Python process below the program is gone. ``status`` is its wait status, None where nobody tells."""
+
+    pid: int
+    argv: Sequence[str]
+    status: int | None
+    peak_memory: int
+    is_worker: bool  # started by multiprocessing or a fork: its parent may end it on purpose
+    left_abruptly: bool  # without its exit handlers
+    is_out_of_memory: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unreached:
+    """A Python process that writes no journal, and why."""
+
+    pid: int
+    argv: Sequence[str]
+    reason: str
+
+
+@dataclass(slots=True)
+class _Watched:
+    pid: int
+    argv: Sequence[str]
+    is_worker: bool
+    reserve: Path
+    pidfd: int = -1
+    peak_memory: int = 0
+
+
+@dataclass(slots=True)
+class Descendants:
+    """Watches the processes that announced themselves in the run's folder; not the program itself."""
+
+    child_path: str
+    program_pid: int = 0
+    own_pids: Sequence[int] = ()  # of the copiers of its output
+    _watched: dict[int, _Watched] = field(default_factory=dict)
+    _argv_of: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    _first_seen: dict[int, float] = field(default_factory=dict)
+    _told: set[tuple[str, str]] = field(default_factory=set)
+
+    def announce(self, header: dict[str, Any], journal: Path) -> None:
+        """A journal's first line: a Python process has begun. Called from the sender's thread."""
+        pid, parent = int(header["p"]), int(header.get("pp", 0))
+        argv = tuple(str(word) for word in header.get("a") or ())
+        self._argv_of[pid] = argv
+        if pid in {self.program_pid, os.getpid()} or len(self._watched) >= MAX_WATCHED:
+            return
+        is_worker = argv == self._argv_of.get(parent) or any(word in part for part in argv for word in _MULTIPROCESSING)
+        watched = _Watched(pid, argv, is_worker, journal.with_suffix(".reserve"))
+        with contextlib.suppress(OSError, AttributeError):
+            watched.pidfd = os.pidfd_open(pid)
+        self._watched[pid] = watched
+
+    @property
+    def alive(self) -> list[int]:
+        """Pids of the watched processes that still run, as far as we saw."""
+        return [pid for pid in list(self._watched) if Path(f"/proc/{pid}").exists()]
+
+    def has_announced(self, pid: int) -> bool:
+        return pid in self._argv_of
+
+    def peak_memory(self) -> int:
+        """The largest peak among those that still run, in bytes."""
+        for watched in list(self._watched.values()):
+            watched.peak_memory = max(watched.peak_memory, peak_of(watched.pid))
+        return max((watched.peak_memory for watched in list(self._watched.values())), default=0)
+
+    def deaths(self, orphans: Sequence[tuple[int, int, int]] = ()) -> list[Death]:
+        """Those that ended since the last call; ``orphans`` fell to us, so that we know their status."""
+        statuses = {pid: (status, peak) for pid, status, peak in orphans}
+        found = []
+        for pid, watched in list(self._watched.items()):
+            if pid not in statuses and not self._is_over(watched):
+                continue
+            status, peak = statuses.get(pid, (_exit_status(watched.pidfd), 0))
+            if watched.pidfd >= 0:
+                os.close(watched.pidfd)
+            del self._watched[pid]
+            found.append(
+                Death(
+                    pid,
+                    watched.argv,
+                    status,
+                    max(peak, watched.peak_memory),
+                    watched.is_worker,
+                    watched.reserve.exists(),
+                )
+            )
+        return found
+
+    def _adopted(self) -> list[int]:
+        """Processes below us whose own parent is gone: all but the program and what we started ourselves."""
+        ours = {self.program_pid, *self.own_pids}
+        roots = [pid for pid in children_of(os.getpid()) if pid not in ours]
+        return [*roots, *(pid for root in roots for pid in below(root))]
+
+    def _is_over(self, watched: _Watched) -> bool:
+        if watched.pidfd >= 0:
+            return bool(select.select([watched.pidfd], (), (), 0)[0])
+        return not Path(f"/proc/{watched.pid}").exists()
+
+    def unreached(self, now: float) -> list[Unreached]:
+        """Python processes that have lived for a second without a journal; each kind once. ``now`` is monotonic."""
+        found = []
+        pids = [self.program_pid, *below(self.program_pid), *self._adopted()]
+        self._first_seen = {pid: self._first_seen.get(pid, now) for pid in pids}
+        for pid in pids:
+            if pid in self._argv_of or now - self._first_seen[pid] < ANNOUNCE_WITHIN_S:
+                continue
+            executable = _executable(pid)
+            if not _PYTHON.match(Path(executable).name):
+                continue
+            reason = why_unreached(pid, self.child_path)
+            if reason and (executable, reason) not in self._told:
+                self._told.add((executable, reason))
+                found.append(Unreached(pid, _argv(pid) or (executable,), reason))
+        return found
+
+
+def become_subreaper() -> None:
+    """Descendants whose parent is gone fall to us, so that their end is seen and nothing of theirs is lost."""
+    import ctypes
+
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def below(root: int) -> list[int]:
+    """The pids of all descendants of a process."""
+    found: list[int] = []
+    todo = [root]
+    while todo:
+        children = children_of(todo.pop())
+        todo += children
+        found += children
+    return found
+
+
+def children_of(pid: int) -> list[int]:
+    """The pids of a process's children."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - some thousand times an hour
+            found += map(int, Path(f"/proc/{pid}/task/{task}/children").read_bytes().split())
+    return found
+
+
+def why_unreached(pid: int, child_path: str) -> str:
+    """Why a Python process does not load our part, read from its environment and command line; empty if it is gone."""
+    try:
+        environ = dict(
+            pair.split(b"=", 1) for pair in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if b"=" in pair
+        )
+    except (OSError, ValueError):
+        return ""
+    argv = _argv(pid)
+    for word in argv[1:]:
+        if not word.startswith("-") or word in {"-c", "-m"}:
+            break
+        for letter, reason in (("I", "isolated mode"), ("E", "it ignores the environment"), ("S", "it loads no site")):
+            if not word.startswith("--") and letter in word:
+                return f"it was started with -{letter} ({reason})"
+    if b"PIPELINE_ALERTS_JOURNAL_DIR_RUN" not in environ:
+        return "it was started with a cleared environment"
+    if child_path.encode() not in environ.get(b"PYTHONPATH", b"").split(b":"):
+        return "PYTHONPATH was replaced"
+    if b"opentelemetry" in b" ".join(environ):
+        return "another start-up hook runs first"
+    return "its start-up hook did not run"
+
+
+def _exit_status(pidfd: int) -> int | None:
+    if pidfd < 0:
+        return None
+    buffer = bytearray(64)
+    struct.pack_into("=Q", buffer, 0, _PIDFD_INFO_EXIT)
+    try:
+        fcntl.ioctl(pidfd, _PIDFD_GET_INFO, buffer)
+    except OSError:
+        return None
+    (mask,) = struct.unpack_from("=Q", buffer, 0)
+    (status,) = struct.unpack_from("=i", buffer, _EXIT_CODE_OFFSET)
+    return int(status) if mask & _PIDFD_INFO_EXIT else None
+
+
+def _executable(pid: int) -> str:
+    try:
+        return str(Path(f"/proc/{pid}/exe").readlink())
+    except OSError:
+        return ""
+
+
+def _argv(pid: int) -> tuple[str, ...]:
+    try:
+        return tuple(
+            word.decode("utf-8", "replace") for word in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
+        )
+    except OSError:
+        return ()

@@ -1,0 +1,60 @@
+"""What the records tell while they pass: how bad it got, how long it has been silent, in which stage it is, who runs.
+
+Called from the sender's thread for every entry, read from the supervisor's; single assignments only, so no lock.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Final
+
+from instrumentation import attributes as names
+from instrumentation.sender.translation import LOG, Entry, Source
+from instrumentation.supervisor.events import OWN_LOGGER
+
+__all__ = ["Listener"]
+
+INFO: Final = 20
+ERROR: Final = 40
+# A hung download prints a line every few seconds for ever: these do not count as a sign of life.
+_NO_SIGN_OF_LIFE: Final = frozenset(
+    {"urllib3", "requests", "httpx", "httpcore", "http", "botocore", "boto3", "s3transfer", "aiohttp", "websockets"}
+    | {"opentelemetry", "wandb", "sentry_sdk", "prometheus_client", "slack_sdk", "google", "azure", "grpc", "backoff"}
+    | {"tenacity", "charset_normalizer", OWN_LOGGER}
+)
+
+
+@dataclass(slots=True)
+class Listener:
+    """The state of a run as its records show it."""
+
+    last_heard: float = field(default_factory=time.monotonic)
+    has_spoken: bool = False
+    worst: int = 0
+    errors: int = 0  # records of ERROR or above, ours not counted
+    records: int = 0
+    stage: str = ""
+    model: str = ""
+    uncaught: dict[int, str] = field(default_factory=dict)  # by pid, the type of the exception that ended it
+
+    def hear(self, entry: Entry, source: Source) -> None:
+        """Takes note of one entry."""
+        if entry.kind != LOG:
+            return
+        is_ours = entry.scope == OWN_LOGGER
+        if entry.event_name == names.EVENT_STAGE_START:
+            self.stage = str(entry.attributes.get(names.STAGE, ""))
+        elif entry.event_name == names.EVENT_STAGE_END and self.stage == entry.attributes.get(names.STAGE):
+            self.stage = ""
+        if entry.levelno >= INFO and entry.scope.partition(".")[0] not in _NO_SIGN_OF_LIFE:
+            self.last_heard = time.monotonic()
+            self.has_spoken = True
+        if is_ours:
+            return
+        self.records += 1
+        self.worst = max(self.worst, entry.levelno)
+        if entry.levelno >= ERROR:
+            self.errors += 1
+        if entry.attributes.get(names.UNCAUGHT):
+            self.uncaught[source.pid] = str(entry.attributes.get(names.EXCEPTION_TYPE, ""))

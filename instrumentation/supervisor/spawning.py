@@ -1,0 +1,141 @@
+"""Starts the program with nothing of ours in its way, and passes on the signals that are meant for it.
+
+It stays in our process group and session, so that the terminal, job control and `kill -- -group` treat it as if we were
+not there. Signals are blocked here and read one by one: what the terminal sends reaches the program by itself, what
+somebody sends to us alone is forwarded. The program gets back the signal mask and dispositions that we were given.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+__all__ = ["FORWARDED", "NotStarted", "Program", "block_signals"]
+
+SHELL: Final = "/bin/sh"
+NOT_FOUND_EXIT_CODE: Final = 127  # what shells answer
+NOT_EXECUTABLE_EXIT_CODE: Final = 126
+FORWARDED: Final = frozenset(
+    {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH}
+    | {signal.SIGALRM, signal.SIGCONT}
+)
+_FROM_TERMINAL: Final = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGWINCH, signal.SIGCONT})
+# Python ignores these at its own start; whoever started us most likely did not.
+_RESTORED: Final = tuple(
+    one
+    for name in ("SIGPIPE", "SIGXFSZ")
+    if (one := getattr(signal, name, None)) and signal.getsignal(one) == signal.SIG_IGN
+)
+GROUP_SIGNAL_WAIT_S: Final = 0.02  # a signal to the whole group has ended the program by then, and needs no forwarding
+
+
+class NotStarted(Exception):
+    """The program could not be started; carries what a shell would say and exit with."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def block_signals() -> set[signal.Signals]:
+    """Blocks what we read by `sigtimedwait`; returns the mask that we were given. Before any thread starts."""
+    given = signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED | {signal.SIGCHLD})
+    return {signal.Signals(one) for one in given}
+
+
+@dataclass(slots=True)
+class Program:
+    """The started program."""
+
+    pid: int
+    status: int | None = None  # its wait status, once it ended
+    peak_memory: int = 0  # bytes, of the largest process in it that was waited for
+    cpu_seconds: float = 0.0
+    was_interrupted: bool = False  # the terminal sent an interrupt
+    stopped_by: list[int] = field(default_factory=list)  # signals that somebody sent to us for it
+
+    @classmethod
+    def start(
+        cls,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        mask: set[signal.Signals],
+        file_actions: Sequence[tuple[int, int, int]] = (),
+    ) -> Program:
+        """Starts it, looked up on PATH like a shell does.
+
+        Raises:
+            NotStarted: it is not there, or not executable.
+        """
+        options = {"setsigmask": mask, "setsigdef": _RESTORED, "file_actions": file_actions}
+        try:
+            try:
+                pid = os.posix_spawnp(command[0], list(command), dict(environ), **options)  # type: ignore[arg-type]
+            except OSError as error:
+                if error.errno != errno.ENOEXEC:
+                    raise
+                # A script without a first line that names its interpreter is one for the shell (POSIX execvp).
+                pid = os.posix_spawnp(SHELL, [SHELL, *command], dict(environ), **options)  # type: ignore[arg-type]
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise NotStarted(f"{command[0]}: command not found", NOT_FOUND_EXIT_CODE) from error
+        except OSError as error:
+            raise NotStarted(f"{command[0]}: {error.strerror}", NOT_EXECUTABLE_EXIT_CODE) from error
+        return cls(pid)
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status is not None
+
+    def wait(self, seconds: float) -> list[tuple[int, int, int]]:
+        """Waits for a signal to us; forwards it, or collects who ended.
+
+        Returns:
+            Other descendants that ended and fell to us: pid, wait status, peak memory in bytes.
+        """
+        info = signal.sigtimedwait(FORWARDED | {signal.SIGCHLD}, max(seconds, 0.0))
+        orphans: list[tuple[int, int, int]] = []
+        if info is not None and info.si_signo != signal.SIGCHLD:
+            self._pass_on(info)
+        self._collect(orphans)
+        return orphans
+
+    def send(self, number: int) -> None:
+        """Sends it a signal, if it still runs."""
+        if not self.has_ended:
+            with contextlib.suppress(OSError):
+                os.kill(self.pid, number)
+
+    def _pass_on(self, info: signal.struct_siginfo) -> None:
+        is_from_terminal = info.si_code > 0 and info.si_signo in _FROM_TERMINAL
+        if is_from_terminal:
+            self.was_interrupted |= info.si_signo in {signal.SIGINT, signal.SIGQUIT}
+            return
+        if info.si_pid == self.pid:  # its own `kill 0`; it already has it
+            return
+        self.stopped_by.append(info.si_signo)
+        end = signal.sigtimedwait({signal.SIGCHLD}, GROUP_SIGNAL_WAIT_S)
+        if end is None or not self._is_over():
+            self.send(info.si_signo)
+
+    def _is_over(self) -> bool:
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+    def _collect(self, orphans: list[tuple[int, int, int]]) -> None:
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid == self.pid:
+                self.status = status
+                self.peak_memory = usage.ru_maxrss * 1024
+                self.cpu_seconds = usage.ru_utime + usage.ru_stime
+            else:
+                orphans.append((pid, status, usage.ru_maxrss * 1024))

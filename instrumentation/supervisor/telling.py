@@ -1,0 +1,222 @@
+"""What the supervisor tells of a run: its start, its signs of life, its deaths, its end. Records in its own journal."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from instrumentation import attributes as names
+from instrumentation.child._pipeline_alerts_child.journal import Journal
+from instrumentation.redaction import scrub_arguments
+from instrumentation.supervisor import events
+from instrumentation.supervisor.descendants import Death, Unreached
+from instrumentation.supervisor.ending import CRITICAL, ERROR, INFO, WARNING, Ending, describe_seconds
+from instrumentation.supervisor.naming import name_of
+from instrumentation.supervisor.output import Tails
+
+__all__ = ["Teller"]
+
+_SERVER_SPAN: Final = 2
+
+
+class Teller:
+    """Writes the run's own records.
+
+    Args:
+        journal: the supervisor's own.
+        pipeline: its name in every sentence.
+        command: the program's command line; it is scrubbed here.
+        trace_id: of the run.
+        parent_span: of whoever started us, or empty.
+        wake: called after a record that must not wait.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        pipeline: str,
+        command: Sequence[str],
+        trace_id: str,
+        parent_span: str,
+        wake: Callable[[], None],
+    ) -> None:
+        self.span_id = secrets.token_hex(8)
+        self.trace_id = trace_id
+        self._journal = journal
+        self._pipeline = pipeline
+        self._command = " ".join(scrub_arguments(command))
+        self._parent_span = parent_span
+        self._wake = wake
+        self._started_ns = time.time_ns()
+
+    def start(self, problems: Sequence[str]) -> None:
+        """The run has begun; what is wrong with its settings is said once."""
+        self._tell(INFO, "%s started", [self._pipeline], names.EVENT_RUN_START, {names.COMMAND: self._command})
+        for problem in problems:
+            self._tell(WARNING, "A setting of pipeline-alerts is wrong: %s", [problem])
+
+    def manifest(self, attributes: Mapping[str, object]) -> None:
+        """What it is made of."""
+        self._tell(INFO, "%s is made of this", [self._pipeline], names.EVENT_RUN_MANIFEST, attributes)
+
+    def heartbeat(self, running_for: float, stage: str) -> None:
+        """It still runs, for so many seconds."""
+        facts = {names.DURATION: round(running_for, 1)}
+        self._tell(INFO, "%s is running", [self._pipeline], names.EVENT_RUN_HEARTBEAT, facts, stage)
+
+    def silence(self, limit: float, silent_for: float, stage: str, stacks: str) -> None:
+        """No sign of life for longer than the limit, in seconds; where it hangs, as far as can be seen."""
+        self._tell(
+            ERROR,
+            "%s has been silent for more than %s and may hang",
+            [self._pipeline, describe_seconds(limit)],
+            names.EVENT_RUN_SILENT,
+            {names.SILENT_FOR: round(silent_for, 1), names.STACK_DUMP: stacks},
+            stage,
+        )
+
+    def unreached(self, process: Unreached) -> None:
+        """A Python program whose records reach nobody."""
+        self._tell(
+            WARNING,
+            "A Python program is not followed, so its records reach nobody: %s. `pipeline-alerts attach` can help",
+            [process.reason],
+            attributes={names.COMMAND: " ".join(scrub_arguments(process.argv)), names.PROCESS_PID: process.pid},
+        )
+
+    def lost(self, count: int) -> None:
+        """Records that a full disk cost."""
+        self._tell(WARNING, "%d records could not be kept: no room for the journal", [count])
+
+    def death(self, death: Death, stage: str) -> bool:
+        """A process below the program is gone, if that is worth telling; says whether it was.
+
+        An exit code is told by the process's own records and by whoever waits for it; a pool ends its workers by
+        signals, and somebody who sends SIGTERM wants it. What is left nobody else can tell.
+        """
+        if death.is_worker:
+            return False
+        if death.status is None:
+            if death.left_abruptly:
+                self._death(death, "ended without its exit handlers: killed, or crashed", None, stage)
+            return death.left_abruptly
+        ending = Ending.of(death.status, is_out_of_memory=death.is_out_of_memory)
+        if not ending.is_crash:
+            return False
+        self._death(death, ending.words, ending, stage)
+        return True
+
+    def _death(self, death: Death, words: str, ending: Ending | None, stage: str) -> None:
+        facts = {
+            names.COMMAND: " ".join(scrub_arguments(death.argv)),
+            names.PROCESS_PID: death.pid,
+            names.EXIT_CODE: ending.exit_code if ending else None,
+            names.EXIT_SIGNAL: ending.signal_name if ending else "",
+            names.OOM_KILLED: death.is_out_of_memory or None,
+            names.PEAK_MEMORY: death.peak_memory or None,
+        }
+        who = name_of(death.argv) if death.argv else f"process {death.pid}"
+        self._tell(ending.level if ending else ERROR, f"%s {words}", [who], names.EVENT_PROCESS_DIED, facts, stage)
+
+    def not_started(self, reason: str, exit_code: int) -> None:
+        """There is no such program."""
+        facts = {names.EXIT_CODE: exit_code, names.COMMAND: self._command}
+        self._tell(CRITICAL, "%s could not be started: %s", [self._pipeline, reason], names.EVENT_PROCESS_DIED, facts)
+        self._end({**facts, names.RUN_RESULT: names.RESULT_ERROR}, "could not be started")
+
+    def end(
+        self,
+        ending: Ending,
+        *,
+        pid: int,
+        duration: float,
+        peak_memory: int,
+        cpu_seconds: float,
+        tails: Tails,
+        uncaught: Sequence[str],
+        stage: str,
+        log_path: str,
+    ) -> None:
+        """The program is over: its death if it failed, then the end of the run with a span and its figures."""
+        facts: dict[str, object] = {
+            names.RUN_RESULT: ending.result,
+            names.EXIT_CODE: ending.exit_code,
+            names.EXIT_SIGNAL: ending.signal_name,
+            names.OOM_KILLED: ending.is_out_of_memory or None,
+            names.PEAK_MEMORY: peak_memory,
+            names.DURATION: round(duration, 3),
+            names.COMMAND: self._command,
+            names.LOG_PATH: log_path,
+        }
+        if not ending.is_success:
+            more = {
+                names.PROCESS_PID: pid,
+                names.STDOUT_TAIL: tails.stdout,
+                names.STDERR_TAIL: tails.stderr,
+                names.OUTPUT_NOTE: tails.note,
+                names.UNCAUGHT_TYPES: list(uncaught) or None,
+            }
+            self._tell(
+                ending.level,
+                f"%s {ending.words}",
+                [self._pipeline],
+                names.EVENT_PROCESS_DIED,
+                {**facts, **more},
+                stage,
+            )
+        points = ((names.PROCESS_PEAK_MEMORY, "By", peak_memory), (names.PROCESS_CPU_TIME, "s", cpu_seconds))
+        for name, unit, value in ((names.RUN_DURATION, "s", duration), *points):
+            line = events.metric_line(self._journal.next_number(), time.time_ns(), name=name, unit=unit, value=value)
+            self._journal.append(line)
+        self._end(facts, "" if ending.is_success else ending.words)
+
+    def _end(self, facts: Mapping[str, object], trouble: str) -> None:
+        duration = (time.time_ns() - self._started_ns) / 1e9
+        self._tell(
+            INFO,
+            "%s ended: %s after %s",
+            [self._pipeline, str(facts[names.RUN_RESULT]), describe_seconds(duration)],
+            names.EVENT_RUN_END,
+            facts,
+        )
+        line = events.span_line(
+            self._journal.next_number(),
+            trace_id=self.trace_id,
+            span_id=self.span_id,
+            parent_id=self._parent_span,
+            name=f"RUN {self._pipeline}",
+            kind=_SERVER_SPAN,
+            start_ns=self._started_ns,
+            end_ns=time.time_ns(),
+            is_error=bool(trouble),
+            status_message=trouble,
+            attributes={name: value for name, value in facts.items() if value not in (None, "")},
+        )
+        self._journal.append(line)
+
+    def _tell(
+        self,
+        level: int,
+        template: str,
+        arguments: Sequence[str | float] = (),
+        event: str = "",
+        attributes: Mapping[str, object] | None = None,
+        stage: str = "",
+    ) -> None:
+        line = events.log_line(
+            self._journal.next_number(),
+            time.time_ns(),
+            level=level,
+            template=template,
+            arguments=arguments,
+            event=event,
+            attributes=attributes,
+            trace_id=self.trace_id,
+            span_id=self.span_id,
+            stage=stage,
+        )
+        self._journal.append(line, level)
+        if level >= ERROR:
+            self._wake()
