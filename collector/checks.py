@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from collector import proof
@@ -18,17 +18,12 @@ VALIDATE_TIMEOUT_SECONDS = 30
 
 
 def check(binary: Path, configuration: Configuration, environ: Mapping[str, str]) -> tuple[Finding, ...]:
-    """Everything: `otelcol validate` and the wiring and, if those show no error, the proof on a started Collector.
-
-    Raises:
-        CollectorError: the files cannot be read as a configuration.
-    """
-    document = effective(binary, configuration, environ)
-    found = [
-        *_validated(binary, configuration, environ),
-        *unset_variables(configuration, environ),
-        *wiring(document),
-    ]
+    """Everything: `otelcol validate`, then the wiring and, if it shows no error, the proof on a started Collector."""
+    found = [_validated(binary, configuration, environ)]
+    if found[0].level is Level.ERROR:
+        return tuple(found)
+    found.extend(unset_variables(configuration, environ))
+    found.extend(wiring(effective(binary, configuration, environ)))
     if not any(finding.level is Level.ERROR for finding in found):
         found.extend(proof.prove(binary, configuration, environ))
     return tuple(found)
@@ -55,13 +50,12 @@ def refuse(findings: Iterable[Finding]) -> None:
         raise CollectorError("the Collector would not work:\n" + "\n".join(errors))
 
 
-def _validated(binary: Path, configuration: Configuration, environ: Mapping[str, str]) -> Iterator[Finding]:
+def _validated(binary: Path, configuration: Configuration, environ: Mapping[str, str]) -> Finding:
     answer = subprocess.run(  # noqa: S603 - the binary that the user has chosen
         [binary, "validate", *configuration.arguments()],
         env=environ, capture_output=True, text=True, timeout=VALIDATE_TIMEOUT_SECONDS, check=False,
     )  # fmt: skip
     where = ", ".join(str(path) for path in configuration.files)
     if answer.returncode == 0:
-        yield Finding.ok("otelcol validate", where, "accepted")
-    else:
-        yield Finding.error("otelcol validate", where, answer.stderr.strip())
+        return Finding.ok("otelcol validate", where, "accepted")
+    return Finding.error("otelcol validate", where, answer.stderr.strip())
