@@ -60,11 +60,9 @@ def body_of(record: Record) -> str:
 
 
 def stacktrace_of(record: Record) -> str:
-    """The stack trace, also where it was logged as the message."""
+    """The stack trace as it came, also where it was logged as the message."""
     trace = record.text(names.EXCEPTION_STACKTRACE)
-    if not trace and _TRACEBACK in record.body:
-        trace = record.body
-    return clean(trace)
+    return record.body if not trace and _TRACEBACK in record.body else trace
 
 
 def _short(kind: str) -> str:

@@ -24,6 +24,7 @@ MAX_HEADLINE_CHARS = 420
 MAX_SUBJECT_CHARS = 120
 MAX_FACT_CHARS = 80
 MAX_LISTED = 6
+MAX_LISTING_CHARS = 140
 MAX_URL_CHARS = 500  # a longer one is left out: the incident's page leads to the same place
 SHORT_ID_CHARS = 8
 
@@ -71,7 +72,7 @@ def _subject(story: Story) -> str:
     if story.audience.duty is Duty.INFORM:
         return f"{environment}{pipeline_in_words(incident)}: {effect_of(incident, story.reason)}"
     stage = f" / {one_line(incident.stage)}" if incident.stage else ""
-    title = one_line(incident.title) or f"problem {incident.id}"
+    title = one_line(incident.title) or f"problem {one_line(incident.id)}"
     return f"{environment}{one_line(incident.pipeline)}{stage}: {title}"
 
 
@@ -97,9 +98,8 @@ def _facts(story: Story) -> tuple[str, ...]:
         _history(incident),
         f"owner {one_line(incident.owner)}" if one_line(incident.owner) else "",
         f"acknowledged by {one_line(incident.acknowledged_by)}" if one_line(incident.acknowledged_by) else "",
-        _affected(story),
     )
-    return tuple(clip(fact, MAX_FACT_CHARS) for fact in facts if fact)
+    return (*(clip(fact, MAX_FACT_CHARS) for fact in facts if fact), *_affected(story))
 
 
 def _facts_for_readers(story: Story) -> tuple[str, ...]:
@@ -128,13 +128,15 @@ def _history(incident: Incident) -> str:
     return f"seen {incident.seen_before} time{'s' if incident.seen_before > 1 else ''} before"
 
 
-def _affected(story: Story) -> str:
+def _affected(story: Story) -> tuple[str, ...]:
+    """Which models or stages reported it."""
     affected = [name for item in story.affected if (name := one_line(item))]
     if len(affected) <= 1:
         model = one_line(story.incident.sample.text(names.MODEL_NAME))
-        return f"model {model}" if model else ""
+        return (clip(f"model {model}", MAX_FACT_CHARS),) if model else ()
+    kind = "models" if one_line(story.incident.sample.text(names.MODEL_NAME)) in affected else "stages"
     more = f" and {len(affected) - MAX_LISTED} more" if len(affected) > MAX_LISTED else ""
-    return f"in {len(affected)}: {', '.join(affected[:MAX_LISTED])}{more}"
+    return (clip(f"in {len(affected)} {kind}: {', '.join(affected[:MAX_LISTED])}", MAX_LISTING_CHARS) + more,)
 
 
 def _links(story: Story) -> tuple[tuple[str, str], ...]:

@@ -6,7 +6,7 @@ from alert_bridge.messages.cause import body_of, cause_of, stacktrace_of, where
 from alert_bridge.messages.effects import is_over
 from alert_bridge.messages.endings import ending_of, last_output
 from alert_bridge.messages.moments import clock, moment
-from alert_bridge.messages.text import clean, clip, first_words, one_line, outer_parts
+from alert_bridge.messages.text import clip, first_words, one_line, outer_parts, visible
 from alert_bridge.model import Incident, Reason, Record, Story
 from instrumentation import attributes as names
 
@@ -67,8 +67,8 @@ def log_around(story: Story) -> tuple[str, tuple[str, ...]]:
 
 def trace_in_parts(record: Record) -> str:
     """The stack trace in its own order; of a long one the beginning and the end, saying how much is left out."""
-    lines = (clip(line, MAX_TRACE_LINE_CHARS) for line in stacktrace_of(record).split("\n"))
-    return outer_parts("\n".join(lines), TRACE_HEAD_CHARS, TRACE_TAIL_CHARS)
+    lines = (clip(line, MAX_TRACE_LINE_CHARS) for line in stacktrace_of(record).strip().split("\n"))
+    return visible(outer_parts("\n".join(lines), TRACE_HEAD_CHARS, TRACE_TAIL_CHARS))
 
 
 def _what_happened(incident: Incident) -> str:
@@ -102,7 +102,7 @@ def _facts(story: Story) -> str:
     known = (
         ("Model", record.text(names.MODEL_NAME)),
         ("Host", record.text(names.HOST_NAME)),
-        ("Code revision", record.text(names.VCS_REVISION)),
+        ("Revision", record.text(names.VCS_REVISION)),
         ("W&B", record.text(names.WANDB_RUN_URL)),
     )
     told = {label.casefold() for label, _ in story.run_facts}
@@ -121,7 +121,7 @@ def _next(story: Story) -> str:
 
 
 def _last_lines(text: str) -> str:
-    cleaned = clean(text)
+    cleaned = visible(text[-MAX_OUTPUT_CHARS * 2 :])
     if len(cleaned) <= MAX_OUTPUT_CHARS:
         return cleaned
     return "…\n" + cleaned[-MAX_OUTPUT_CHARS:].partition("\n")[2]

@@ -5,11 +5,22 @@ from __future__ import annotations
 import json
 import re
 
-__all__ = ["claims", "clean", "clip", "first_words", "one_line", "outer_parts", "plain_name", "without_braces"]
+__all__ = [
+    "claims",
+    "clean",
+    "clip",
+    "first_words",
+    "one_line",
+    "outer_parts",
+    "plain_name",
+    "visible",
+    "without_braces",
+]
 
 MAX_INPUT_CHARS = 200_000  # what is looked at of one value; a 1 MB body costs no more than this
 MAX_DICT_CHARS = 4_000
 MAX_NAME_CHARS = 60
+MIN_FRAMED_CHARS = 4  # a side, a space, at least one letter, a space, a side
 SHORT_HEADING_CHARS = 24  # "WARNING:" alone on the first line of a box says nothing yet
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])?")
@@ -20,17 +31,22 @@ _INVISIBLE = re.compile(
 )
 _BOX = re.compile(r"[\u2500-\u259f]+")
 _RULE = re.compile(r"[\s\-=*#+_~|.]{3,}")
-_FRAME = re.compile(r"^\s*[|*#]{1,2}\s+|\s+[|*#]{1,2}\s*$")
+_SIDES = "|*#"
 _DICT_QUOTES = re.compile(r"""(?:(?<=[{:,])|(?<=[:,]\s))['"]|['"](?=\s*[:,}])""")
 _PLAIN_NAME = re.compile(r"[^\W_][\w .,:+&'()-]*")
 _IDENTIFIER = re.compile(r"[0-9a-fA-F]{16,}|[0-9a-fA-F-]{32,}")
 
 
-def clean(text: str) -> str:
-    r"""The text without colour codes, frames and characters that nobody sees; line breaks are ``\n``."""
+def visible(text: str) -> str:
+    r"""The text without colour codes and characters that nobody sees; line breaks are ``\n``, every line is kept."""
     text = _ESCAPES.sub("", text[:MAX_INPUT_CHARS])
-    lines = [_unframed(line) for line in _BREAKS.split(text)]
-    return _INVISIBLE.sub("", "\n".join(line for line in lines if line is not None)).replace("\t", "    ").strip("\n ")
+    return _INVISIBLE.sub("", _BREAKS.sub("\n", text).replace("\t", "    ")).strip("\n ")
+
+
+def clean(text: str) -> str:
+    """The same without frames around the words either."""
+    lines = (_unframed(line) for line in visible(text).split("\n"))
+    return "\n".join(line for line in lines if line is not None).strip("\n ")
 
 
 def one_line(text: str) -> str:
@@ -75,11 +91,10 @@ def outer_parts(text: str, head_chars: int, tail_chars: int) -> str:
     lines = text.split("\n")
     head = _whole_lines(lines, head_chars)
     tail = _whole_lines(lines[::-1][: len(lines) - len(head)], tail_chars)[::-1]
-    left_out = len(lines) - len(head) - len(tail)
-    note = f"… {left_out} lines left out; the full log has them …"
-    if left_out == 0:  # lines too long for their share: cut them instead
+    if not head or not tail:  # lines too long for their share: cut them instead
         return f"{text[:head_chars]}\n… the middle is left out; the full log has it …\n{text[-tail_chars:]}"
-    return "\n".join((*head, note, *tail))
+    left_out = len(lines) - len(head) - len(tail)
+    return "\n".join((*head, f"… {left_out} lines left out; the full log has them …", *tail))
 
 
 def _whole_lines(lines: list[str], most_chars: int) -> list[str]:
@@ -94,12 +109,15 @@ def _whole_lines(lines: list[str], most_chars: int) -> list[str]:
 
 def _unframed(line: str) -> str | None:
     """The line without a frame around it; None if it was nothing but frame."""
-    stripped = _BOX.sub(" ", line)
-    if _RULE.fullmatch(stripped) or (stripped != line and not stripped.strip()):
+    bare = _BOX.sub(" ", line)
+    if _RULE.fullmatch(bare) or (bare != line and not bare.strip()):
         return None
-    if stripped != line:
-        return stripped.strip()
-    return _FRAME.sub("", line) if _FRAME.match(line) and _FRAME.search(line.lstrip()[1:]) else line.rstrip()
+    if bare != line:
+        return bare.strip()
+    words = line.strip()
+    if len(words) > MIN_FRAMED_CHARS and words[0] == words[-1] and words[0] in _SIDES and words[1] == words[-2] == " ":
+        return words[1:-1].strip()
+    return line.rstrip()
 
 
 def without_braces(text: str) -> str:

@@ -22,7 +22,7 @@ class SavePreview(Protocol):
     ``reference`` is that of the message to replace, which counts as an edit, or empty for a new one.
     """
 
-    def __call__(self, channel: str, address: str, incident_id: str, payload: str, reference: str) -> str: ...
+    def __call__(self, channel: str, address: str, incident_id: str, payload: str, reference: str, /) -> str: ...
 
 
 class Preview:

@@ -18,11 +18,9 @@ from alert_bridge.model import Message, Reason
 
 __all__ = ["SlackWebhook"]
 
-REFERENCE = "webhook"  # posted, but nothing that an edit could name
-
 
 class SlackWebhook:
-    """The fallback. Its address is a secret and appears nowhere."""
+    """The fallback. Its address is a secret and appears nowhere. Its references name nothing."""
 
     name = "slack"
     edits = False
@@ -45,7 +43,7 @@ class SlackWebhook:
         code = self._post(payload.fields(), address, give_up_on=FIX_PAYLOAD)
         if code:
             self._post(payload.plain_fields(), address, give_up_on=frozenset())
-        return Delivered(REFERENCE, f"posted through the webhook, for {address}")
+        return Delivered(f"webhook:{message.key}", f"posted through the webhook, for {address}")
 
     def _post(self, fields: dict[str, object], address: str, *, give_up_on: frozenset[str]) -> str:
         """Empty if it was taken, else the code if it is one of ``give_up_on``; raises for every other answer."""
