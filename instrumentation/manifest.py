@@ -6,11 +6,8 @@ record carries is two small reads, the rest is collected beside it.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import platform
 import re
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +15,6 @@ from pathlib import Path
 from typing import Final
 
 from instrumentation import attributes as names
-from instrumentation.redaction import scrub_arguments, scrub_text
 
 __all__ = ["collect", "git_revision", "installed_packages", "site_packages_of"]
 
@@ -98,6 +94,8 @@ def _resolve(git_folder: Path, reference: str) -> str:
 
 
 def _git(work_tree: Path, *arguments: str) -> str | None:
+    import subprocess
+
     try:
         done = subprocess.run(  # noqa: S603 - a fixed command
             ["git", "--no-optional-locks", "-C", str(work_tree), *arguments],  # noqa: S607 - the user's own git
@@ -145,6 +143,10 @@ def collect(
         package_folders: where the program's packages lie.
         python: the version of its interpreter, if known.
     """
+    import platform
+
+    from instrumentation.redaction import scrub_arguments, scrub_text
+
     manifest: dict[str, object] = {
         names.COMMAND: " ".join(scrub_arguments(command)),
         names.HOST_NAME: platform.node(),
@@ -184,6 +186,10 @@ def own_package_folders() -> list[Path]:
 
 def _digests(arguments: Sequence[str], start: Path) -> dict[str, str]:
     """SHA-256 of the files that the command line names: scripts and configurations, whose change explains a change."""
+    import hashlib
+
+    from instrumentation.redaction import scrub_text
+
     found: dict[str, str] = {}
     for argument in arguments:
         name = argument.partition("=")[2] if argument.startswith("-") else argument

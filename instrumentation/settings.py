@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
 
 from instrumentation import attributes as names
 
@@ -23,7 +22,7 @@ DEFAULT_LINGER_S: Final = 72 * 3600.0  # how long a background process goes on s
 DEFAULT_JOURNAL_CAP_MB: Final = 2048  # of unshipped journals in one run's folder
 DEFAULT_LOG_CAP_MB: Final = 1024  # of all structured logs together
 MAX_RESOURCE_ATTRIBUTES: Final = 12  # exporters downstream hash the resource per record
-_LOOPBACK: Final = ("localhost", "127.", "[::1]", "::1")
+_LOOPBACK: Final = ("localhost", "127.", "[::1]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ class Settings:
             or _text(environ, "OTEL_EXPORTER_OTLP_ENDPOINT")
             or DEFAULT_ENDPOINT
         )
-        if urlsplit(endpoint).scheme not in {"http", "https"}:
+        if not endpoint.startswith(("http://", "https://")):
             problems.append("the endpoint is not an http:// or https:// address: using " + DEFAULT_ENDPOINT)
             endpoint = DEFAULT_ENDPOINT
         state = state_home(environ)
@@ -74,7 +73,7 @@ class Settings:
     @property
     def is_loopback(self) -> bool:
         """Whether the endpoint is this machine, where compressing costs more than it saves."""
-        return (urlsplit(self.endpoint).hostname or "").startswith(_LOOPBACK)
+        return self.endpoint.partition("://")[2].startswith(_LOOPBACK)
 
 
 def state_home(environ: Mapping[str, str]) -> Path:
@@ -98,7 +97,12 @@ def resource_of(environ: Mapping[str, str], *, pipeline: str, run_id: str, revis
     }
     if revision:
         ours[names.VCS_REVISION] = revision
-    for pair in _text(environ, "OTEL_RESOURCE_ATTRIBUTES").split(","):
+    given = _text(environ, "OTEL_RESOURCE_ATTRIBUTES")
+    if not given:
+        return ours
+    from urllib.parse import unquote
+
+    for pair in given.split(","):
         name, equals, value = pair.partition("=")
         if equals and (
             name.strip() not in ours or (name.strip() == names.SERVICE_NAME and "OTEL_SERVICE_NAME" not in environ)

@@ -19,6 +19,6 @@ __all__ = ["command"]
 def command(pipeline: str, timeout: float, silent_after: float, program: tuple[str, ...]) -> None:
     """Run PROGRAM under supervision: same terminal, signals and exit code, and its errors, end and death are told."""
     from instrumentation.supervisor.command import run
-    from instrumentation.supervisor.supervision import Limits
+    from instrumentation.supervisor.limits import Limits
 
     run(program, pipeline, Limits(timeout_s=timeout, silent_after_s=silent_after), os.environ)

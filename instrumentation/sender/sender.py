@@ -29,6 +29,7 @@ from instrumentation.settings import Settings
 __all__ = ["Report", "Sender"]
 
 POLL_S: Final = 0.25
+LAST_POLL_S: Final = 0.02  # at the end, when everybody waits for us
 BULK_FLUSH_S: Final = 0.2
 MAX_BATCH_ITEMS: Final = 512
 MAX_BATCH_BYTES: Final = 1_048_576
@@ -205,7 +206,7 @@ class Sender:
         wakes = [lane.wakes_at() for lane in self._lanes.values()]
         until = min([now + POLL_S, *(wake for wake in wakes if wake is not None)])
         if self._stop_at is not None:
-            until = min(until, self._stop_at)
+            until = min(until, self._stop_at, now + LAST_POLL_S)
         elif self._queued["bulk"] and self._lanes["bulk"].is_free:
             until = min(until, self._last_bulk + BULK_FLUSH_S)
         sources = [self._wake_read] + ([self._poke.fileno()] if self._poke else [])
@@ -253,6 +254,7 @@ class Sender:
         journal.seen = max(journal.seen, seen)
         if journal.loaded < journal.seen and not journal.waiting and not journal.urgent and not lines:
             journal.loaded = journal.seen
+        journal.acknowledge()
         self._is_behind = self._is_behind or len(lines) > 1
 
     def _refill(self) -> None:

@@ -8,13 +8,17 @@ import resource
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from instrumentation.child._pipeline_alerts_child import names as contract
 from instrumentation.settings import Settings
 from instrumentation.supervisor.ending import TIMEOUT_EXIT_CODE, Ending
-from instrumentation.supervisor.spawning import NOT_EXECUTABLE_EXIT_CODE, NOT_FOUND_EXIT_CODE, NotStarted
-from instrumentation.supervisor.supervision import Limits, Outcome, Supervision
+from instrumentation.supervisor.launch import Launch
+from instrumentation.supervisor.limits import Limits
+from instrumentation.supervisor.spawning import NOT_EXECUTABLE_EXIT_CODE, NOT_FOUND_EXIT_CODE
+
+if TYPE_CHECKING:
+    from instrumentation.supervisor.supervision import Outcome
 
 __all__ = ["run"]
 
@@ -27,17 +31,17 @@ def run(command: Sequence[str], pipeline: str, limits: Limits, environ: Mapping[
     if settings.disabled or contract.ENV_RUN_FOLDER in environ:
         _become(command)  # switched off; or inside of another `run`, which follows this program as it is
     try:
-        supervision = Supervision(command, limits, settings, environ)
+        launch = Launch.of(command, settings, environ)
     except OSError as error:
         _say_on_terminal(f"not supervised, there is no place for the run's journal: {error.strerror or error}")
         _become(command)
-    try:
-        outcome = supervision.run()
-    except NotStarted as error:
-        _say(str(error))  # as a shell would; no byte of the program's output is touched, as there is no program
-        os._exit(error.exit_code)
-    if not outcome.ending.is_success or outcome.errors:
-        _say_on_terminal(_last_line(supervision.pipeline, outcome, settings.endpoint))
+    if launch.failure is not None:
+        _say(str(launch.failure))  # as a shell would; there is no program whose output it could be taken for
+    from instrumentation.supervisor.supervision import Supervision
+
+    outcome = Supervision(launch, limits).run()
+    if launch.failure is None and (not outcome.ending.is_success or outcome.errors):
+        _say_on_terminal(_last_line(launch.pipeline, outcome, settings.endpoint))
     _end_like(outcome.ending)
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from instrumentation import attributes as names
-from instrumentation.child._pipeline_alerts_child.journal import Journal
 from instrumentation.redaction import scrub_arguments
 from instrumentation.supervisor import events
 from instrumentation.supervisor.descendants import Death, Unreached
 from instrumentation.supervisor.ending import CRITICAL, ERROR, INFO, WARNING, Ending, describe_seconds
+from instrumentation.supervisor.launch import Launch
 from instrumentation.supervisor.naming import name_of
 from instrumentation.supervisor.output import Tails
 
@@ -22,38 +21,20 @@ _SERVER_SPAN: Final = 2
 
 
 class Teller:
-    """Writes the run's own records.
+    """Writes the run's own records; ``wake`` is called after one that must not wait."""
 
-    Args:
-        journal: the supervisor's own.
-        pipeline: its name in every sentence.
-        command: the program's command line; it is scrubbed here.
-        trace_id: of the run.
-        parent_span: of whoever started us, or empty.
-        wake: called after a record that must not wait.
-    """
-
-    def __init__(
-        self,
-        journal: Journal,
-        pipeline: str,
-        command: Sequence[str],
-        trace_id: str,
-        parent_span: str,
-        wake: Callable[[], None],
-    ) -> None:
-        self.span_id = secrets.token_hex(8)
-        self.trace_id = trace_id
-        self._journal = journal
-        self._pipeline = pipeline
-        self._command = " ".join(scrub_arguments(command))
-        self._parent_span = parent_span
+    def __init__(self, launch: Launch, wake: Callable[[], None]) -> None:
+        self._launch = launch
+        self._journal = launch.journal
+        self._pipeline = launch.pipeline
+        self._command = " ".join(scrub_arguments(launch.command))
         self._wake = wake
-        self._started_ns = time.time_ns()
 
     def start(self, problems: Sequence[str]) -> None:
         """The run has begun; what is wrong with its settings is said once."""
-        self._tell(INFO, "%s started", [self._pipeline], names.EVENT_RUN_START, {names.COMMAND: self._command})
+        facts = {names.COMMAND: self._command}
+        started_ns = self._launch.started_ns
+        self._tell(INFO, "%s started", [self._pipeline], names.EVENT_RUN_START, facts, time_ns=started_ns)
         for problem in problems:
             self._tell(WARNING, "A setting of pipeline-alerts is wrong: %s", [problem])
 
@@ -173,7 +154,7 @@ class Teller:
         self._end(facts, "" if ending.is_success else ending.words)
 
     def _end(self, facts: Mapping[str, object], trouble: str) -> None:
-        duration = (time.time_ns() - self._started_ns) / 1e9
+        duration = (time.time_ns() - self._launch.started_ns) / 1e9
         self._tell(
             INFO,
             "%s ended: %s after %s",
@@ -183,12 +164,12 @@ class Teller:
         )
         line = events.span_line(
             self._journal.next_number(),
-            trace_id=self.trace_id,
-            span_id=self.span_id,
-            parent_id=self._parent_span,
+            trace_id=self._launch.trace_id,
+            span_id=self._launch.span_id,
+            parent_id=self._launch.parent_span,
             name=f"RUN {self._pipeline}",
             kind=_SERVER_SPAN,
-            start_ns=self._started_ns,
+            start_ns=self._launch.started_ns,
             end_ns=time.time_ns(),
             is_error=bool(trouble),
             status_message=trouble,
@@ -204,17 +185,18 @@ class Teller:
         event: str = "",
         attributes: Mapping[str, object] | None = None,
         stage: str = "",
+        time_ns: int = 0,
     ) -> None:
         line = events.log_line(
             self._journal.next_number(),
-            time.time_ns(),
+            time_ns or time.time_ns(),
             level=level,
             template=template,
             arguments=arguments,
             event=event,
             attributes=attributes,
-            trace_id=self.trace_id,
-            span_id=self.span_id,
+            trace_id=self._launch.trace_id,
+            span_id=self._launch.span_id,
             stage=stage,
         )
         self._journal.append(line, level)

@@ -1,0 +1,109 @@
+"""From a command line to a started program, with as little as possible loaded: the program should not wait for us.
+
+Everything that follows a run is imported when the program already runs.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from instrumentation import manifest
+from instrumentation.child._pipeline_alerts_child import names as contract
+from instrumentation.child._pipeline_alerts_child.context import parse_traceparent
+from instrumentation.child._pipeline_alerts_child.journal import Journal
+from instrumentation.sender.folder import RunFolder, bind_poke, new_run_id
+from instrumentation.settings import Settings, resource_of
+from instrumentation.supervisor.naming import name_of
+from instrumentation.supervisor.output import Output
+from instrumentation.supervisor.spawning import NotStarted, Program, block_signals
+
+__all__ = ["CHILD_PATH", "Launch"]
+
+CHILD_PATH: Final = Path(__file__).resolve().parent.parent / "child"
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A run that has begun. ``program`` is None where it could not be started, and ``failure`` says why."""
+
+    command: Sequence[str]
+    environ: Mapping[str, str]
+    settings: Settings
+    pipeline: str
+    run_id: str
+    trace_id: str
+    span_id: str
+    parent_span: str
+    started: float  # monotonic seconds
+    started_ns: int
+    folder: RunFolder
+    journal: Journal
+    poke: socket.socket | None
+    poke_path: Path | None
+    output: Output
+    program: Program | None
+    failure: NotStarted | None
+
+    @classmethod
+    def of(cls, command: Sequence[str], settings: Settings, environ: Mapping[str, str]) -> Launch:
+        """Makes the run's folder and starts the program.
+
+        Raises:
+            OSError: there is no place for the folder; nothing was started.
+        """
+        started, started_ns = time.monotonic(), time.time_ns()
+        pipeline = settings.pipeline or name_of(command)
+        run_id = settings.run_id or new_run_id(started_ns / 1e9)
+        trace_id, parent_span = parse_traceparent(environ.get(contract.ENV_TRACEPARENT, ""))
+        trace_id, span_id = trace_id or secrets.token_hex(16), secrets.token_hex(8)
+        revision = manifest.git_revision(Path.cwd())
+        facts = {
+            "pipeline": pipeline,
+            "run_id": run_id,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "started": started_ns,
+            "trace_id": trace_id,
+            "resource": resource_of(environ, pipeline=pipeline, run_id=run_id, revision=revision),
+        }
+        folder = RunFolder.create(settings.journal_home, run_id, facts)
+        journal = Journal(str(folder.path))
+        if not journal.open():
+            raise OSError("the disk is full")
+        poke_path, poke = bind_poke(environ)
+        output = Output()  # forks its copiers, so before any thread
+        mask = block_signals()
+        program, failure = None, None
+        given = _environ_for(environ, folder.path, run_id, pipeline, f"00-{trace_id}-{span_id}-01", poke_path)
+        try:
+            program = Program.start(command, given, mask, output.file_actions)
+        except NotStarted as error:
+            failure = error
+        output.started()
+        return cls(
+            command, environ, settings, pipeline, run_id, trace_id, span_id, parent_span, started, started_ns,
+            folder, journal, poke, poke_path, output, program, failure,
+        )  # fmt: skip
+
+
+def _environ_for(
+    environ: Mapping[str, str], folder: Path, run_id: str, pipeline: str, traceparent: str, poke_path: Path | None
+) -> dict[str, str]:
+    """The program's environment: its own, and what the child side needs. No secret, and nothing in `OTEL_*`."""
+    given = dict(environ)
+    # No trailing colon: it would put the working directory on the path.
+    given["PYTHONPATH"] = os.pathsep.join([str(CHILD_PATH), *filter(None, [environ.get("PYTHONPATH")])])
+    given[contract.ENV_RUN_FOLDER] = str(folder.resolve())
+    given[contract.ENV_RUN_ID] = run_id
+    given[contract.ENV_PIPELINE] = pipeline
+    given[contract.ENV_TRACEPARENT] = traceparent
+    if poke_path is not None:
+        given[contract.ENV_POKE] = str(poke_path)
+    return given
