@@ -1,0 +1,64 @@
+"""The channels: their books, which must balance, and what each last answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from alert_bridge.channels.opening import ChannelState
+from alert_bridge.store.interface import Books, ChannelHealth
+from alert_bridge.web.site import Site
+
+__all__ = ["ChannelRow", "channel_rows", "show_channels"]
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRow:
+    """One channel: how it is set up, how it stands, its books."""
+
+    name: str
+    shape: str
+    word: str
+    css: str
+    setup: ChannelState | None
+    health: ChannelHealth | None
+    books: Books | None
+
+
+def _standing(setup: ChannelState | None, health: ChannelHealth | None, books: Books | None) -> tuple[str, str, str]:
+    """(shape, word, CSS class): the worst thing that is true of the channel."""
+    if books and books.balance:
+        return "✕", "books do not balance", "bad"
+    if health and health.last_failed_at > health.last_delivered_at:
+        return "✕", "failing", "bad"
+    if books and books.dead:
+        return "▲", "working, with messages given up", "late"
+    if setup and not setup.configured:
+        return "○", "preview only", "quiet"
+    if health and health.last_delivered_at:
+        return "✓", "working", "fine"
+    return "○", "ready, nothing sent yet", "quiet"
+
+
+def channel_rows(site: Site) -> list[ChannelRow]:
+    """Every channel that is set up, has books or ever answered."""
+    setups = {setup.name: setup for setup in site.settings.channels}
+    health = {each.channel: each for each in site.control.channel_health()}
+    books = {each.channel: each for each in site.control.books()}
+    return [
+        ChannelRow(
+            name,
+            *_standing(setups.get(name), health.get(name), books.get(name)),
+            setups.get(name),
+            health.get(name),
+            books.get(name),
+        )
+        for name in dict.fromkeys((*setups, *books, *health))
+    ]
+
+
+def show_channels(site: Site, request: Request) -> Response:
+    """Books and health per channel."""
+    return site.page(request, "channels.html", channels=channel_rows(site))

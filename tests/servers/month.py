@@ -1,0 +1,473 @@
+"""One month of a forecasting pipeline as the stores would show it: a failed fetch, an OOM, a flood, and a good run.
+
+Modelled on the scenarios of the demo; made-up names, fixed times. The pages' tests and screenshots read it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from alert_bridge.channels.preview import email_payload, slack_payload
+from alert_bridge.messages import compose
+from alert_bridge.model import (
+    Audience,
+    Conversation,
+    Decision,
+    Duty,
+    Incident,
+    IncidentState,
+    NoticeState,
+    Reason,
+    Receipt,
+    Recipient,
+    Record,
+    Severity,
+    Span,
+    Story,
+)
+from alert_bridge.store.interface import Books, ChannelHealth, Delivery, Occurrence, Previewed, RunSummary
+from instrumentation import attributes as names
+from tests.servers.memory_store import MemoryControl, MemoryTelemetry
+
+MS, SECOND, MINUTE, HOUR = 10**6, 10**9, 60 * 10**9, 3600 * 10**9
+NOW = int(datetime(2026, 11, 25, 19, 53, 3, tzinfo=UTC).timestamp()) * SECOND
+RUN = "fatalities_003_559_a"
+TRACE = "5b8efff798038103d269b633813fc60c"
+LAST_MONTH, LAST_TRACE = "fatalities_003_558_a", "0af7651916cd43dd8448eb211c80319c"
+FETCH, OOM, FLOOD, OLD = "inc-fetch", "inc-oom", "inc-flood", "inc-upload"
+FAILING_UID = "7f3c-1009"
+AUDIENCES = {
+    "mdd": "Model Development & Deployment",
+    "infrastructure": "Infrastructure",
+    "outreach": "Outreach",
+    "monthly_run": "Monthly-Run Responsible",
+}
+PUBLIC_URL = "http://testserver"
+
+_MODELS = ("quiet_fjord", "lucid_lynx", "amber_ridge")
+_TRACEBACK = """Traceback (most recent call last):
+  File "/srv/monthly_run/pipeline/model.py", line 88, in fetch_data
+    frame = services.fetch(queryset, month=month, timeout=TIMEOUT)
+  File "/srv/monthly_run/pipeline/services.py", line 41, in fetch
+    answer = session.get(url, timeout=timeout)
+  File "/srv/venv/lib/python3.11/site-packages/requests/sessions.py", line 602, in get
+    return self.request("GET", url, **kwargs)
+  File "/srv/venv/lib/python3.11/site-packages/requests/adapters.py", line 700, in send
+    raise ConnectionError(e, request=request)
+requests.exceptions.ConnectionError: HTTPConnectionPool(host='data.internal', port=80): Max retries exceeded
+
+The above exception was the direct cause of the following exception:
+
+Traceback (most recent call last):
+  File "/srv/monthly_run/pipeline/model.py", line 131, in run
+    self.fetch_data(month)
+  File "/srv/monthly_run/pipeline/model.py", line 91, in fetch_data
+    raise DataFetchError(f"queryset {queryset} could not be fetched: {error}") from error
+pipeline.model.DataFetchError: queryset fatalities_cm could not be fetched: connection refused by data.internal:80"""
+
+
+def resource(model: str = "monthly_run", pid: int = 4711, run: str = RUN) -> dict[str, object]:
+    return {
+        names.SERVICE_NAME: model,
+        names.PIPELINE_NAME: "monthly_run",
+        names.RUN_ID: run,
+        names.DEPLOYMENT_ENVIRONMENT: "production",
+        names.HOST_NAME: "forecast-01",
+        names.PROCESS_PID: pid,
+        names.VCS_REVISION: "4f2c9d1e88ab",
+    }
+
+
+def _log() -> list[Record]:
+    start, records = NOW - 14 * MINUTE, []
+
+    def say(at: int, severity: Severity, body: str, stage: str = "", model: str = "monthly_run", **extra: object):
+        pid = 4711 if model == "monthly_run" else 4720 + _MODELS.index(model)
+        attributes = {**({names.STAGE: stage} if stage else {}), **extra.pop("attributes", {})}
+        records.append(
+            Record(
+                uid=extra.pop("uid", f"7f3c-{1000 + len(records) + 500}"),
+                time=start + at,
+                observed=start + at + MS,
+                severity=severity,
+                severity_text=severity.name,
+                body=body,
+                attributes=attributes,
+                resource=resource(model, pid),
+                scope=f"pipeline.{stage or 'main'}",
+                trace_id=TRACE,
+                **extra,
+            )
+        )
+
+    say(
+        0,
+        Severity.INFO,
+        "run manifest",
+        event_name=names.EVENT_RUN_MANIFEST,
+        attributes={names.COMMAND: "python main.py --month 559", names.SERVICE_VERSION: "2.3.0"},
+    )
+    say(1 * MS, Severity.INFO, "Month 559 begins: 2 ensembles, 6 models", span_id="a" * 16)
+    for number, model in enumerate(_MODELS):
+        at = 2 * SECOND + number * 40 * SECOND
+        say(at, Severity.INFO, f"Model {model} starts", "fetch_data", model)
+        for part in range(1, 13):
+            body = f"Fetched part {part} of 12, {part * 1143:,} rows so far"
+            say(at + part * 900 * MS, Severity.INFO, body, "fetch_data", model)
+        say(at + 12 * SECOND, Severity.DEBUG, "frame shape (13716, 42), float64", "fetch_data", model)
+        drift = (
+            "Input alarm: feature delta_zeroes; offender: ged_sb_best, threshold: 0.01 Severity: 3\n"
+            "checked 30 months against the last 1\ncountries with a change: 4"
+        )
+        say(at + 13 * SECOND, Severity.WARNING, drift, "drift_check", model)
+        for epoch in range(1, 6):
+            body = f"epoch {epoch}/5 train_loss={0.41 / epoch:.4f} val_loss={0.47 / epoch:.4f}"
+            say(at + (14 + 3 * epoch) * SECOND, Severity.INFO, body, "train", model)
+        say(at + 31 * SECOND, Severity.INFO, f"Model {model} done: 13,716 forecasts", "forecast", model)
+    late = 2 * MINUTE + 12 * SECOND
+    for attempt in range(1, 4):
+        body = f"Fetch of queryset fatalities_cm failed, attempt {attempt} of 3: connection refused"
+        say(late + attempt * 5 * SECOND, Severity.WARNING, body, "fetch_data", "lucid_lynx", span_id="f" * 16)
+    at = late + 16 * SECOND
+    exception = {
+        names.EXCEPTION_TYPE: "pipeline.model.DataFetchError",
+        names.EXCEPTION_MESSAGE: "queryset fatalities_cm could not be fetched: connection refused by data.internal:80",
+        names.EXCEPTION_STACKTRACE: _TRACEBACK,
+        names.CODE_FILE: "pipeline/model.py",
+        names.CODE_LINE: 93,
+        names.CODE_FUNCTION: "fetch_data",
+    }
+    failed = "Error while fetching data for model lucid_lynx"
+    say(at, Severity.ERROR, failed, "fetch_data", "lucid_lynx", uid="7f3c-1006", span_id="f" * 16)
+    say(
+        at + 2 * MS,
+        Severity.ERROR,
+        "Fetch of queryset fatalities_cm failed after 3 attempts",
+        "fetch_data",
+        "lucid_lynx",
+        uid="7f3c-1007",
+        span_id="f" * 16,
+        attributes=exception,
+    )
+    say(at + 4 * MS, Severity.ERROR, _TRACEBACK, "fetch_data", "lucid_lynx", uid="7f3c-1008", span_id="f" * 16)
+    say(
+        at + 900 * MS,
+        Severity.ERROR,
+        "Model lucid_lynx failed with exit code 1",
+        "ensemble.run",
+        uid=FAILING_UID,
+        span_id="b" * 16,
+        attributes=exception,
+    )
+    say(at + SECOND, Severity.WARNING, "Ensemble calm_harbor goes on without lucid_lynx", "ensemble.run")
+    for number in range(8):
+        say(at + (2 + number) * SECOND, Severity.INFO, f"Aggregated cell block {number + 1} of 8", "aggregate")
+    say(at + 11 * SECOND, Severity.CRITICAL, "Reconciliation input is missing: refusing to publish", "reconcile")
+    say(
+        at + 12 * SECOND,
+        Severity.INFO,
+        "run ended",
+        event_name=names.EVENT_RUN_END,
+        attributes={names.EXIT_CODE: 1, names.PEAK_MEMORY: 3_412_000_000, names.RUN_RESULT: "failure"},
+    )
+    return records
+
+
+def _spans() -> list[Span]:
+    start = NOW - 14 * MINUTE
+    total = 2 * MINUTE + 40 * SECOND
+
+    def span(span_id: str, parent: str, name: str, at: int, lasts: int, *, failed: str = "", model: str = ""):
+        attributes = {names.STAGE: name, **({names.MODEL_NAME: model} if model else {})}
+        if failed:
+            attributes[names.STAGE_RESULT] = names.RESULT_FAILURE
+        pid = 4720 + _MODELS.index(model) if model in _MODELS else 4711
+        return Span(
+            trace_id=TRACE,
+            span_id=span_id,
+            parent_id=parent,
+            name=name,
+            kind=1,
+            start=start + at,
+            end=start + at + lasts,
+            status=2 if failed else 0,
+            status_message=failed,
+            attributes=attributes,
+            resource=resource(model or "monthly_run", pid),
+        )
+
+    spans = [
+        span("a" * 16, "", "monthly_run", 0, total, failed="reconciliation input is missing"),
+        span("b" * 16, "a" * 16, "ensemble.run", SECOND, total - 14 * SECOND, model="calm_harbor"),
+    ]
+    for number, model in enumerate(_MODELS):
+        at, own = 2 * SECOND + number * 40 * SECOND, f"{number + 1:016x}"
+        is_failed = model == "lucid_lynx"
+        lasts = 106 * SECOND if is_failed else 32 * SECOND
+        spans.append(
+            span(own, "b" * 16, "model.run", at, lasts, model=model, failed="exit code 1" if is_failed else "")
+        )
+        parts = (("fetch_data", 0, 12), ("drift_check", 12, 2), ("train", 14, 16), ("forecast", 30, 2))
+        for index, (name, offset, seconds) in enumerate(parts):
+            if is_failed and name == "fetch_data":
+                continue
+            if is_failed and index > 1:
+                break
+            spans.append(
+                span(f"{number + 1:015x}{index + 5}", own, name, at + offset * SECOND, seconds * SECOND, model=model)
+            )
+    failing = "DataFetchError: queryset fatalities_cm could not be fetched"
+    spans.append(
+        span("f" * 16, f"{2:016x}", "fetch_data", 130 * SECOND, 18 * SECOND, failed=failing, model="lucid_lynx")
+    )
+    spans.append(span("c" * 16, "a" * 16, "aggregate", 149 * SECOND, 8 * SECOND))
+    spans.append(span("d" * 16, "a" * 16, "reconcile", 158 * SECOND, SECOND, failed="reconciliation input is missing"))
+    return spans
+
+
+def _incident(sample: Record, incident_id: str, title: str, **changes: object) -> Incident:
+    base = Incident(
+        id=incident_id,
+        fingerprint=f"v1:{incident_id}",
+        title=title,
+        pipeline="monthly_run",
+        environment="production",
+        stage=sample.stage,
+        severity=sample.severity,
+        state=IncidentState.OPEN,
+        opened_at=sample.time + 20 * MS,
+        first_event=sample.time,
+        last_event=sample.time,
+        count=1,
+        run_ids=(sample.run_id,),
+        sample=sample,
+    )
+    return replace(base, **changes)
+
+
+def _conversation(number: int, incident: Incident, channel: str, address: str, audience: str, **changes: object):
+    told = Conversation(
+        id=number,
+        incident_id=incident.id,
+        recipient=Recipient(
+            channel, address, (audience,), Duty.INFORM if audience == "outreach" else Duty.ACT, "routes, line 14"
+        ),
+        matched=incident.count,
+        told=incident.count,
+        suppressed=0,
+        dead=0,
+        first_told_at=incident.opened_at + SECOND,
+        last_told_at=incident.opened_at + 2 * SECOND,
+    )
+    return replace(told, **changes)
+
+
+def _delivered(conversation: Conversation, *, previewed: bool = True) -> Delivery:
+    outcome = "previewed" if previewed else "delivered"
+    detail = "kept as a preview: slack is not configured" if previewed else "250 2.0.0 Ok: queued"
+    receipt = Receipt(conversation.id, conversation.first_told_at, outcome, detail)
+    return Delivery(conversation, NoticeState.DELIVERED, 1, 0, "", (receipt,))
+
+
+def _retrying(conversation: Conversation) -> Delivery:
+    error = "451 4.3.0 Mail server temporarily rejected message"
+    told = replace(conversation, told=0, first_told_at=0, last_told_at=0)
+    receipts = tuple(Receipt(told.id, NOW - each * MINUTE, "retryable", error) for each in (11, 9, 5))
+    return Delivery(told, NoticeState.QUEUED, 3, NOW + 3 * MINUTE, error, receipts)
+
+
+def _days(counts: list[int]) -> list[tuple[str, int]]:
+    last = datetime.fromtimestamp(NOW // SECOND, UTC).date()
+    return [(f"{last - timedelta(days=len(counts) - 1 - index)}", count) for index, count in enumerate(counts)]
+
+
+def _occurrence(record: Record) -> Occurrence:
+    return Occurrence(
+        record.uid, record.time, record.run_id, record.stage, record.trace_id, record.span_id, record.body
+    )
+
+
+def _preview(number: int, incident: Incident, audience: Audience, channel: str, log: list[Record], edits: int):
+    here = next((index for index, record in enumerate(log) if record.uid == incident.sample.uid), len(log) - 1)
+    story = Story(
+        incident=incident,
+        audience=audience,
+        reason=Reason.OPENED,
+        now=incident.opened_at + SECOND,
+        public_url=PUBLIC_URL,
+        count=incident.count,
+        notice_key=f"n{number}",
+        log_tail=tuple(log[max(here - 12, 0) : here + 3]),
+        stage_path=("monthly_run", "ensemble.run", "model.run", "fetch_data"),
+        run_facts=(("Host", "forecast-01"), ("Code revision", "4f2c9d1e88ab"), ("Running for", "2 min 28 s")),
+        also_told=tuple(name for key, name in AUDIENCES.items() if key not in (audience.key, "mdd")),
+    )
+    render = slack_payload if channel == "slack" else email_payload
+    address = audience.slack if channel == "slack" else audience.email[0]
+    return Previewed(
+        number,
+        story.now,
+        channel,
+        address,
+        (audience.key,),
+        incident.id,
+        render(compose(story), address),
+        edits,
+    )
+
+
+def month() -> tuple[MemoryControl, MemoryTelemetry]:
+    """Both stores, a quarter of an hour after the failed fetch."""
+    log = _log()
+    failed = [record for record in log if record.severity is Severity.ERROR]
+    sample = next(record for record in log if record.uid == "7f3c-1007")
+    fetch = _incident(
+        sample,
+        FETCH,
+        "Fetch of queryset fatalities_cm failed after 3 attempts",
+        first_event=failed[0].time,
+        last_event=failed[-1].time,
+        count=4,
+        owner="Infrastructure",
+        runbook="https://wiki.example.org/runbooks/data-fetch",
+        effect="Conflict data of one model could not be read; its forecast of this month is missing.",
+        seen_before=2,
+    )
+    died = Record(
+        uid="9b1d-3",
+        time=NOW - 3 * HOUR,
+        observed=NOW - 3 * HOUR,
+        severity=Severity.CRITICAL,
+        severity_text="CRITICAL",
+        body="Process 5120 (python main.py) was killed by SIGKILL, probably for want of memory",
+        event_name=names.EVENT_PROCESS_DIED,
+        attributes={
+            names.STAGE: "train",
+            names.EXIT_CODE: 137,
+            names.EXIT_SIGNAL: "SIGKILL",
+            names.OOM_KILLED: True,
+            names.PEAK_MEMORY: 31_900_000_000,
+            names.STDERR_TAIL: "epoch 3/50\nepoch 4/50\nallocating window 36 of 36",
+        },
+        resource=resource("amber_ridge", 5120, "fatalities_003_559_b"),
+    )
+    oom = _incident(died, OOM, "Model amber_ridge was killed by SIGKILL (exit 137): out of memory", stage="train")
+    flood_record = replace(
+        sample,
+        uid="aa-1",
+        body="Cannot read tile 8812: checksum mismatch",
+        time=NOW - 90 * SECOND,
+        attributes={names.STAGE: "rasterise"},
+        span_id="",
+        trace_id="",
+        resource=resource("tile_reader", 6001, "raster_tiles_0042"),
+    )
+    flood = _incident(
+        flood_record,
+        FLOOD,
+        "Cannot read tile *: checksum mismatch",
+        count=10_000,
+        first_event=NOW - 40 * MINUTE,
+        acknowledged_by="kim",
+    )
+    upload = replace(
+        flood_record,
+        uid="bb-1",
+        body="Upload of report.json refused: HTTP 403 Forbidden",
+        time=NOW - 50 * HOUR,
+        attributes={names.STAGE: "deliver"},
+        resource=resource("monthly_run", 77, LAST_MONTH),
+    )
+    old = _incident(
+        upload,
+        OLD,
+        "Upload of report.json refused: HTTP 403 Forbidden",
+        state=IncidentState.RESOLVED,
+        resolved_at=NOW - 40 * HOUR,
+    )
+    infra = Audience("infrastructure", "Infrastructure", Duty.ACT, "#alerts-infra", ("infra@example.org",))
+    outreach = Audience("outreach", "Outreach", Duty.INFORM, "#alerts-outreach")
+    kim = Audience("monthly_run", "Monthly-Run Responsible", Duty.ACT, "@kim", ("kim@example.org",))
+    control = MemoryControl(
+        all_incidents=[fetch, oom, flood, old],
+        all_occurrences={FETCH: [_occurrence(each) for each in reversed(failed)], OOM: [_occurrence(died)]},
+        all_deliveries={
+            FETCH: [
+                _delivered(_conversation(1, fetch, "slack", "#alerts-infra", "infrastructure"), previewed=False),
+                _delivered(_conversation(2, fetch, "slack", "@kim", "monthly_run"), previewed=False),
+                _retrying(_conversation(3, fetch, "email", "infra@example.org", "infrastructure")),
+            ],
+            OOM: [_delivered(_conversation(4, oom, "slack", "#alerts-infra", "infrastructure"))],
+            FLOOD: [_delivered(_conversation(5, flood, "slack", "#alerts-mdd", "mdd"))],
+            OLD: [_delivered(_conversation(6, old, "slack", "#alerts-outreach", "outreach"))],
+        },
+        all_decisions=[
+            Decision(fetch.opened_at, FETCH, "fingerprint", "stack: DataFetchError raised in fetch_data (model.py)"),
+            Decision(fetch.opened_at + MS, FETCH, "rule", "line 24 set audiences to infrastructure, monthly_run"),
+            Decision(fetch.opened_at + 2 * MS, FETCH, "route", "slack from ERROR, line 14: #alerts-infra, @kim"),
+            Decision(fetch.opened_at + 3 * MS, FETCH, "hold", "held for 1 s to gather what belongs together"),
+            Decision(fetch.opened_at + SECOND, FETCH, "fold", "7f3c-1009 re-reports 7f3c-1007 from its child span"),
+        ],
+        all_days={
+            fetch.fingerprint: _days([0, 0, 3, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 4]),
+            flood.fingerprint: _days([0] * 13 + [10_000]),
+        },
+        all_previewed=[
+            _preview(1, fetch, infra, "slack", log, 1),
+            _preview(2, fetch, infra, "email", log, 0),
+            _preview(3, fetch, outreach, "slack", log, 0),
+            _preview(4, flood, kim, "slack", log, 12),
+            _preview(5, oom, infra, "slack", [died], 0),
+        ],
+        all_books=[Books("slack", 10_014, 10_014, 0, 0, 0), Books("email", 10_004, 10_000, 4, 0, 0)],
+        all_health=[
+            ChannelHealth("slack", NOW - 2 * MINUTE, 0, ""),
+            ChannelHealth(
+                "email", NOW - 2 * HOUR, NOW - 5 * MINUTE, "451 4.3.0 Mail server temporarily rejected message"
+            ),
+        ],
+    )
+    telemetry = MemoryTelemetry(
+        records=[*log, died, flood_record, upload],
+        spans=_spans(),
+        summaries=[
+            RunSummary(
+                RUN,
+                "monthly_run",
+                "production",
+                TRACE,
+                log[0].time,
+                log[-1].time,
+                "failure",
+                Severity.CRITICAL,
+                len(log),
+            ),
+            RunSummary(
+                "fatalities_003_559_b",
+                "monthly_run",
+                "production",
+                "",
+                died.time - 8 * MINUTE,
+                died.time,
+                "error",
+                Severity.CRITICAL,
+                1,
+            ),
+            RunSummary(
+                LAST_MONTH,
+                "monthly_run",
+                "production",
+                LAST_TRACE,
+                NOW - 51 * HOUR,
+                NOW - 50 * HOUR,
+                "success",
+                Severity.ERROR,
+                812,
+            ),
+            RunSummary(
+                "nightly_refresh_1124", "data_refresh", "production", "", NOW - 20 * MINUTE, 0, "", Severity.INFO, 6_120
+            ),
+        ],
+    )
+    return control, telemetry
