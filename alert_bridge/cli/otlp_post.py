@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import urllib.error
 import urllib.request
 from http import HTTPStatus
@@ -11,22 +12,39 @@ from urllib.parse import urlsplit
 
 from alert_bridge.errors import UsageError
 
-__all__ = ["post_logs"]
+__all__ = ["post_logs", "require_listener"]
 
 TIMEOUT_S: Final = 5.0
 
+_PORTS = {"http": 80, "https": 443}
 _MAX_ANSWER_BYTES = 4_096
+
+
+def require_listener(endpoint: str) -> None:
+    """Make sure that something listens there, before anything is sent.
+
+    Raises:
+        UsageError: nothing does, or it is no address.
+    """
+    host, port = _host_and_port(endpoint)
+    try:
+        socket.create_connection((host, port), TIMEOUT_S).close()
+    except ConnectionRefusedError as error:
+        raise UsageError(
+            f"nothing listens at {endpoint}: start a Collector with `pipeline-alerts collector run`,"
+            " or name the bridge itself: --endpoint http://127.0.0.1:4319"
+        ) from error
+    except OSError as error:
+        raise UsageError(f"{endpoint} cannot be reached: {error}") from error
 
 
 def post_logs(endpoint: str, body: dict[str, Any], token: str) -> None:
     """Send an OTLP/JSON `ExportLogsServiceRequest` to `<endpoint>/v1/logs`.
 
     Raises:
-        UsageError: nothing listens there, it turned the records away, or it is no OTLP endpoint.
+        UsageError: it turned the records away, does not answer, or is no OTLP endpoint.
     """
-    parts = urlsplit(endpoint)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"{endpoint!r} is not an address: write http://127.0.0.1:4318")
+    _host_and_port(endpoint)
     headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
     url = f"{endpoint.rstrip('/')}/v1/logs"
     request = urllib.request.Request(url, json.dumps(body).encode(), headers)  # noqa: S310 - http and https only, above
@@ -38,13 +56,18 @@ def post_logs(endpoint: str, body: dict[str, Any], token: str) -> None:
     except urllib.error.HTTPError as error:
         raise UsageError(_turned_away(url, error.code)) from error
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-        reason = getattr(error, "reason", error)
-        if isinstance(reason, ConnectionRefusedError):
-            raise UsageError(
-                f"nothing listens at {endpoint}: start a Collector with `pipeline-alerts collector run`,"
-                " or name the bridge itself: --endpoint http://127.0.0.1:4319"
-            ) from error
-        raise UsageError(f"{endpoint} cannot be reached: {reason}") from error
+        raise UsageError(f"{endpoint} does not answer: {getattr(error, 'reason', error)}") from error
+
+
+def _host_and_port(endpoint: str) -> tuple[str, int]:
+    try:
+        parts = urlsplit(endpoint)
+        host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
+    except (ValueError, KeyError):
+        host, port = "", 0
+    if not host:
+        raise UsageError(f"{endpoint!r} is not an address: write http://127.0.0.1:4318")
+    return host, port
 
 
 def _turned_away(url: str, status: int) -> str:

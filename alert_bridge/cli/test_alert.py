@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import click
 
-from alert_bridge.cli.otlp_post import post_logs
+from alert_bridge.cli.otlp_post import post_logs, require_listener
 from alert_bridge.errors import SettingsError, UsageError
 from alert_bridge.model import NoticeState, Severity
 from alert_bridge.settings import secret, setting, state_home
@@ -76,6 +76,7 @@ def command(
     Exit codes: 0 delivered (or previewed) everywhere, 1 not, 2 wrong usage or set-up.
     """
     target = endpoint or _endpoint(os.environ)
+    require_listener(target)
     reader = _reader(state or Path(setting(os.environ, "PIPELINE_ALERTS_STATE") or state_home(os.environ)))
     token = secrets.token_hex(6)
     body = _request(audience, channel or "", Severity[severity.upper()], token)
