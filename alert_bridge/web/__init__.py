@@ -10,10 +10,10 @@ from starlette.routing import BaseRoute, Route
 from alert_bridge.store.interface import ControlReader, TelemetryReader
 from alert_bridge.web import channels, inbox, incident, login, logs, overview, runs
 from alert_bridge.web.security import SecurityHeaders
-from alert_bridge.web.settings import WebSettings
+from alert_bridge.web.settings import ChannelSetup, WebSettings
 from alert_bridge.web.site import HERE, NotFound, Page, Site, endpoint
 
-__all__ = ["WebSettings", "routes"]
+__all__ = ["ChannelSetup", "WebSettings", "routes"]
 
 _STATIC_MAX_AGE_SECONDS = 31_536_000  # an address changes with its content
 

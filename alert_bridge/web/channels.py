@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from alert_bridge.channels.opening import ChannelState
 from alert_bridge.store.interface import Books, ChannelHealth
+from alert_bridge.web.settings import ChannelSetup
 from alert_bridge.web.site import Site
 
 __all__ = ["ChannelRow", "channel_rows", "show_channels"]
@@ -22,12 +22,12 @@ class ChannelRow:
     shape: str
     word: str
     css: str
-    setup: ChannelState | None
+    setup: ChannelSetup | None
     health: ChannelHealth | None
     books: Books | None
 
 
-def _standing(setup: ChannelState | None, health: ChannelHealth | None, books: Books | None) -> tuple[str, str, str]:
+def _standing(setup: ChannelSetup | None, health: ChannelHealth | None, books: Books | None) -> tuple[str, str, str]:
     """(shape, word, CSS class): the worst thing that is true of the channel."""
     if books and books.balance:
         return "✕", "books do not balance", "bad"
@@ -35,7 +35,7 @@ def _standing(setup: ChannelState | None, health: ChannelHealth | None, books: B
         return "✕", "failing", "bad"
     if books and books.dead:
         return "▲", "working, with messages given up", "late"
-    if setup and not setup.configured:
+    if setup and setup.previewed:
         return "○", "preview only", "quiet"
     if health and health.last_delivered_at:
         return "✓", "working", "fine"

@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from urllib.parse import urlsplit
 
-from alert_bridge.channels.opening import ChannelState
-
-__all__ = ["WebSettings"]
+__all__ = ["ChannelSetup", "WebSettings"]
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
@@ -23,6 +21,15 @@ def _installed_version() -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class ChannelSetup:
+    """How one channel is set up: live, or previewed because of what ``detail`` says."""
+
+    name: str
+    previewed: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class WebSettings:
     """How the pages are reached and by whom. An empty ``token``: whoever reaches the port may read."""
 
@@ -31,7 +38,7 @@ class WebSettings:
     version: str = field(default_factory=_installed_version)
     clock: Callable[[], int] = time.time_ns  # nanoseconds since the Unix epoch
     audiences: Mapping[str, str] = field(default_factory=dict)  # key -> name in words
-    channels: tuple[ChannelState, ...] = ()
+    channels: tuple[ChannelSetup, ...] = ()
 
     @property
     def is_https(self) -> bool:

@@ -52,7 +52,7 @@ class Tab:
             width=width,
             height=height,
             deviceScaleFactor=scale,
-            mobile=width < 600,  # noqa: PLR2004 - a phone
+            mobile=width < 600,
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
