@@ -99,7 +99,7 @@ def _log_tail(sample: Record, telemetry: TelemetryReader) -> tuple[Record, ...]:
             sample.run_id, around=sample.uid, least=Severity.DEBUG, before=LOG_LINES_BEFORE, after=LOG_LINES_AFTER
         )
     except Exception:  # whatever is wrong with the bulk lane, people are told
-        log.exception("The log of run %s could not be read", sample.run_id)
+        log.warning("The log of run %s could not be read", sample.run_id, exc_info=True)
         return ()
     return page.records
 
@@ -110,7 +110,7 @@ def _stage_path(sample: Record, telemetry: TelemetryReader) -> tuple[str, ...]:
     try:
         spans = telemetry.trace_spans(sample.trace_id)
     except Exception:  # whatever is wrong with the bulk lane, people are told
-        log.exception("The spans of trace %s could not be read", sample.trace_id)
+        log.warning("The spans of trace %s could not be read", sample.trace_id, exc_info=True)
         return ()
     return _path(spans, sample.span_id)
 
