@@ -14,7 +14,7 @@ from alert_bridge.messages.effects import (
 )
 from alert_bridge.messages.expanded import closing_for_action, log_around, paragraphs_for_action, trace_in_parts
 from alert_bridge.messages.moments import NS_PER_SECOND, lasting, moment
-from alert_bridge.messages.text import claims, clip, one_line
+from alert_bridge.messages.text import claims, clip, one_line, plain_name
 from alert_bridge.model import Duty, Incident, Message, Reason, Severity, Story
 from instrumentation import attributes as names
 
@@ -68,7 +68,8 @@ def _headline(story: Story) -> str:
 def _subject(story: Story) -> str:
     """From what does not change while an incident is open: its title, not its latest record, severity or state."""
     incident = story.incident
-    environment = f"[{one_line(incident.environment)}] " if incident.environment else ""
+    known = plain_name(incident.environment) if story.audience.duty is Duty.INFORM else one_line(incident.environment)
+    environment = f"[{known}] " if known else ""
     if story.audience.duty is Duty.INFORM:
         return f"{environment}{pipeline_in_words(incident)}: {effect_of(incident, story.reason)}"
     stage = f" / {one_line(incident.stage)}" if incident.stage else ""

@@ -60,6 +60,7 @@ def first_words(text: str) -> str:
     lines = [stripped for line in clean(text).split("\n") if (stripped := " ".join(line.split()))]
     if not lines:
         return ""
+    lines = [line for line in lines if any(map(str.isalnum, line))] or lines
     if len(lines) > 1 and len(lines[0]) <= SHORT_HEADING_CHARS and not lines[0].endswith("."):
         separator = " " if lines[0].endswith(":") else ": "
         return f"{lines[0]}{separator}{lines[1]}"

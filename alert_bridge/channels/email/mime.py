@@ -121,6 +121,8 @@ def _colour(message: Message) -> str:
 def _address(text: str) -> Address:
     """Parsed apart, so that no character of it can become another header or another recipient."""
     name, address = parseaddr(text)
+    if not text.isprintable() or address.count("@") != 1:
+        raise ValueError(f"not a mail address: {text!r}")
     return Address(display_name=name, addr_spec=address)
 
 
