@@ -12,6 +12,7 @@ from alert_bridge.otlp.logs import decode_logs
 from alert_bridge.otlp.metrics import decode_metrics
 from alert_bridge.otlp.response import refusal, response
 from alert_bridge.otlp.result import Decoded, Rejected
+from alert_bridge.otlp.scrub import scrub_points, scrub_records, scrub_spans
 from alert_bridge.otlp.severity import severity_of
 from alert_bridge.otlp.spans import decode_spans
 from alert_bridge.otlp.values import cut
@@ -28,5 +29,8 @@ __all__ = [
     "encode_logs",
     "refusal",
     "response",
+    "scrub_points",
+    "scrub_records",
+    "scrub_spans",
     "severity_of",
 ]

@@ -6,7 +6,7 @@ record instead: then memory follows the largest record, not the request, and one
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,6 +118,7 @@ def open_request(
             request.ParseFromString(plain)
         except DecodeError:
             return _taken_apart(signal, plain, limits, bad)
+        _refuse_other_things(signal, request, is_empty=not plain)
         return _groups(signal, request, limits, bad)
     return _taken_apart(signal, plain, limits, bad)
 
@@ -128,11 +129,24 @@ def _from_json(signal: Signal, plain: bytes, limits: Limits, bad: list[Rejected]
             f"The JSON body has {len(plain):,} bytes; at most {limits.json_bytes:,} are taken: send protobuf"
         )
     request = signal.request()
+    document = parse(plain)
     try:
-        bad += fill(request, parse(plain), limits)
+        bad += fill(request, document, limits)
     except Malformed as error:
         raise Undecodable(f"The body is JSON, but not OTLP {signal.name}: {error}") from error
+    _refuse_other_things(signal, request, is_empty=not document or _is_empty_frame(signal, document))
     return _groups(signal, request, limits, bad)
+
+
+def _refuse_other_things(signal: Signal, request: Any, *, is_empty: bool) -> None:
+    """Unknown fields are skipped in both forms, so almost any bytes can pass for a request with nothing in it."""
+    if not is_empty and not getattr(request, signal.resource_items):
+        raise Undecodable(f"Nothing in the body is OTLP {signal.name}: is this the right path for it?")
+
+
+def _is_empty_frame(signal: Signal, document: Mapping[str, Any]) -> bool:
+    field = signal.request.DESCRIPTOR.fields_by_name[signal.resource_items]
+    return field.json_name in document or field.name in document
 
 
 def _groups(signal: Signal, request: Any, limits: Limits, bad: list[Rejected]) -> Iterator[Group]:
@@ -170,6 +184,8 @@ def _taken_apart(signal: Signal, plain: bytes, limits: Limits, bad: list[Rejecte
     except Malformed as error:
         hint = " (it looks like JSON: say so in Content-Type)" if plain[:1] in {b"{", b"["} else ""
         raise Undecodable(f"The body is not an OTLP {signal.name} request in protobuf: {error}{hint}") from error
+    if not frames:
+        raise Undecodable(f"Nothing in the body is OTLP {signal.name}: is this the right path for it?")
     counter = _Counter(limits, bad)
     reader = _ItemReader(signal.item, limits, bad)
     groups = [Group(resource, scope, reader.read(counter.take(items))) for resource, scope, items in frames]

@@ -75,14 +75,16 @@ class TelemetryStore:
         with self.writing() as appender:
             return appender.metrics(batch)
 
-    def drop_before(self, time: int) -> int:
+    def drop_before(self, time: int, *, traces: int | None = None) -> int:
         """Delete a bounded number of rows older than ``time`` (ns) and return it; call until it returns 0.
+
+        ``traces`` is the time for spans where it is another one. Metric points go with the logs.
 
         Raises:
             alert_bridge.errors.StoreBusy: nothing was deleted.
         """
         with self._lock:
-            gone = drop_step(self._connection, time)
+            gone = drop_step(self._connection, logs=time, traces=time if traces is None else traces)
             self._appender.forget()  # it remembers rows that may be gone
             if gone:
                 give_back(self._connection)
