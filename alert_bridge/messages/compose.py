@@ -153,6 +153,7 @@ def _links(story: Story) -> tuple[tuple[str, str], ...]:
             ("Incident", incident_page if base else ""),
             ("Trace", f"{base}/traces/{_quoted(record.trace_id)}{span}" if base and record.trace_id else ""),
             ("Runbook", _web_address(incident.runbook)),
+            ("W&B run", _web_address(record.text(names.WANDB_RUN_URL))),
         ]
     return tuple((label, url) for label, url in candidates if url and len(url) <= MAX_URL_CHARS)
 

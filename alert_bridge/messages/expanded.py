@@ -61,7 +61,12 @@ def log_around(story: Story) -> tuple[str, tuple[str, ...]]:
     start = max(0, stop - MAX_LOG_LINES)
     shown = records[start:stop]
     lines = tuple(_log_line(record, marked=record.uid == uid) for record in shown)
-    title = f"Log of the run around the error: {len(shown)} lines, times in UTC; the full log has the rest"
+    if any(record.uid == uid for record in shown):
+        title = f"Log of the run around the error: {_lines(len(shown))}, times in UTC; the full log has the rest"
+    else:  # the bulk lane was slower than the alert
+        title = (
+            f"End of the run's log so far: {_lines(len(shown))}, times in UTC; the error's own line had not arrived yet"
+        )
     return title, lines
 
 
@@ -103,7 +108,6 @@ def _facts(story: Story) -> str:
         ("Model", record.text(names.MODEL_NAME)),
         ("Host", record.text(names.HOST_NAME)),
         ("Revision", record.text(names.VCS_REVISION)),
-        ("W&B", record.text(names.WANDB_RUN_URL)),
     )
     told = {label.casefold() for label, _ in story.run_facts}
     rows = [*story.run_facts, *((label, value) for label, value in known if label.casefold() not in told)]
@@ -129,6 +133,10 @@ def _last_lines(text: str) -> str:
 
 def _listed(items: tuple[str, ...]) -> str:
     return clip(", ".join(name for item in items if (name := one_line(item))), MAX_PATH_CHARS)
+
+
+def _lines(count: int) -> str:
+    return "1 line" if count == 1 else f"{count} lines"
 
 
 def _log_line(record: Record, *, marked: bool) -> str:

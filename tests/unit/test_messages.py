@@ -166,6 +166,14 @@ def test_the_log_shows_the_last_lines_up_to_the_error_and_marks_it():
     assert "40 lines" in message.log_title
 
 
+def test_a_log_that_the_error_has_not_reached_yet_says_so():
+    message = compose(story(log_tail=(record("before", uid="b1"),)))
+
+    assert message.log_title == (
+        "End of the run's log so far: 1 line, times in UTC; the error's own line had not arrived yet"
+    )
+
+
 def test_a_long_stack_trace_keeps_both_ends_in_order_and_says_how_much_is_missing():
     trace = "\n".join(
         ["Traceback (most recent call last):", *(f'  File "m{n}.py", line {n}, in f' for n in range(9000))]
