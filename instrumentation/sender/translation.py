@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from instrumentation import attributes as names
@@ -21,6 +21,7 @@ LOG: Final = "log"
 SPAN: Final = "span"
 METRIC: Final = "metric"
 MAX_TEXT_CHARACTERS: Final = 262_144  # of one body or stack trace; the middle of a longer one is left out
+MAX_STAGES_KNOWN: Final = 10_000  # of one process
 ERROR_LEVELNO: Final = 40
 _SEVERITY: Final = dict(names.SEVERITY_OF_LEVEL)
 _LEVEL_TEXT: Final = {50: "CRITICAL", 40: "ERROR", 30: "WARNING", 20: "INFO", 10: "DEBUG"}
@@ -34,6 +35,7 @@ class Source:
     pid: int
     resource: bytes
     resource_attributes: Mapping[str, object]
+    models: dict[str, str] = field(default_factory=dict)  # of its stages: by span id, and by name; "" of the only one
 
     @classmethod
     def of(cls, run_resource: Mapping[str, object], token: str, pid: int) -> Source:
@@ -90,8 +92,9 @@ def _log(line: Mapping[str, Any], source: Source, *, with_log_line: bool) -> Ent
     if "d" in line:
         for name, value in scrub_attributes(line["d"]).items():
             attributes.setdefault(name, value)
-    levelno = int(line["n"])
     event_name = line.get("ev", "")
+    _model(line, source, event_name, attributes)
+    levelno = int(line["n"])
     moment = int(line["t"])
     scope = line.get("g", "")
     level = line.get("l") or _LEVEL_TEXT.get(levelno, str(levelno))
@@ -148,6 +151,21 @@ def _place(line: Mapping[str, Any], source: Source, attributes: dict[str, object
         attributes[names.STAGE] = line["st"]
     if "p" in line and line["p"] != source.pid:
         attributes[names.PROCESS_PID] = line["p"]
+
+
+def _model(line: Mapping[str, Any], source: Source, event_name: str, attributes: dict[str, object]) -> None:
+    """Records in a stage of a model carry its name, and so does everything in a process that knows only one."""
+    models = source.models
+    given = attributes.get(names.MODEL_NAME)
+    if event_name == names.EVENT_STAGE_START and isinstance(given, str):
+        models[""] = given if models.get("", given) == given else ""
+        models[line.get("st", "")] = given
+        if len(models) < MAX_STAGES_KNOWN:
+            models[line.get("sp", "")] = given
+    elif models and given is None:
+        model = models.get(line.get("sp", "-")) or models.get(line.get("st", "-")) or models.get("")
+        if model:
+            attributes[names.MODEL_NAME] = model
 
 
 def _failure(failure: Mapping[str, str], attributes: dict[str, object]) -> None:

@@ -3,7 +3,6 @@
 command     the whole of it, in order
 spawning    starting the program with nothing of ours in its way; signals to and from it
 ending      what a wait status means                            pure
-events      lines of the run's own records                      pure
 descendants who else runs, who dies how, who was not reached
 listening   what the records tell while they pass
 output      the last lines of stdout and stderr

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from instrumentation import attributes as names
+from instrumentation.events import OWN_LOGGER
 from instrumentation.sender.translation import LOG, Entry, Source
-from instrumentation.supervisor.events import OWN_LOGGER
 
 __all__ = ["Listener"]
 
@@ -35,7 +35,7 @@ class Listener:
     errors: int = 0  # records of ERROR or above, ours not counted
     records: int = 0
     stage: str = ""
-    model: str = ""
+    places: dict[int, tuple[str, str]] = field(default_factory=dict)  # by pid: stage and model
     uncaught: dict[int, str] = field(default_factory=dict)  # by pid, the type of the exception that ended it
 
     def hear(self, entry: Entry, source: Source) -> None:
@@ -47,6 +47,9 @@ class Listener:
             self.stage = str(entry.attributes.get(names.STAGE, ""))
         elif entry.event_name == names.EVENT_STAGE_END and self.stage == entry.attributes.get(names.STAGE):
             self.stage = ""
+        place = (str(entry.attributes.get(names.STAGE, "")), str(entry.attributes.get(names.MODEL_NAME, "")))
+        if any(place):
+            self.places[source.pid] = place
         if entry.levelno >= INFO and entry.scope.partition(".")[0] not in _NO_SIGN_OF_LIFE:
             self.last_heard = time.monotonic()
             self.has_spoken = True

@@ -153,7 +153,8 @@ class Supervision:
         for death in self._descendants.deaths(orphans):
             self._peak_below = max(self._peak_below, death.peak_memory)
             if self._asked_to_stop_at is None:  # else it was us
-                self._teller.death(replace(death, is_out_of_memory=self._oom_struck()), self._listener.stage)
+                stage, model = self._listener.places.get(death.pid, (self._listener.stage, ""))
+                self._teller.death(replace(death, is_out_of_memory=self._oom_struck()), stage, model)
 
     def _oom_struck(self) -> bool:
         """Whether the kernel killed for memory since we last looked."""

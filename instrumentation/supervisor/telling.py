@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from instrumentation import attributes as names
+from instrumentation import events
 from instrumentation.redaction import scrub_arguments
-from instrumentation.supervisor import events
 from instrumentation.supervisor.descendants import Death, Unreached
 from instrumentation.supervisor.ending import CRITICAL, ERROR, INFO, WARNING, Ending, describe_seconds
 from instrumentation.supervisor.launch import Launch
@@ -71,7 +71,7 @@ class Teller:
         """Records that a full disk cost."""
         self._tell(WARNING, "%d records could not be kept: no room for the journal", [count])
 
-    def death(self, death: Death, stage: str) -> bool:
+    def death(self, death: Death, stage: str, model: str) -> bool:
         """A process below the program is gone, if that is worth telling; says whether it was.
 
         An exit code is told by the process's own records and by whoever waits for it; a pool ends its workers by
@@ -81,15 +81,15 @@ class Teller:
             return False
         if death.status is None:
             if death.left_abruptly:
-                self._death(death, "ended without its exit handlers: killed, or crashed", None, stage)
+                self._death(death, "ended without its exit handlers: killed, or crashed", None, stage, model)
             return death.left_abruptly
         ending = Ending.of(death.status, is_out_of_memory=death.is_out_of_memory)
         if not ending.is_crash:
             return False
-        self._death(death, ending.words, ending, stage)
+        self._death(death, ending.words, ending, stage, model)
         return True
 
-    def _death(self, death: Death, words: str, ending: Ending | None, stage: str) -> None:
+    def _death(self, death: Death, words: str, ending: Ending | None, stage: str, model: str) -> None:
         facts = {
             names.COMMAND: " ".join(scrub_arguments(death.argv)),
             names.PROCESS_PID: death.pid,
@@ -97,6 +97,7 @@ class Teller:
             names.EXIT_SIGNAL: ending.signal_name if ending else "",
             names.OOM_KILLED: death.is_out_of_memory or None,
             names.PEAK_MEMORY: death.peak_memory or None,
+            names.MODEL_NAME: model,
         }
         who = name_of(death.argv) if death.argv else f"process {death.pid}"
         self._tell(ending.level if ending else ERROR, f"%s {words}", [who], names.EVENT_PROCESS_DIED, facts, stage)

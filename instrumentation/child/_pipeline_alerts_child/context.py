@@ -6,6 +6,7 @@ import os
 import sys
 
 from . import names
+from .values import quote
 
 _PARTS_OF_TRACEPARENT = 4
 _TRACE_CHARS, _SPAN_CHARS = 32, 16
@@ -18,11 +19,16 @@ class Context:
     def __init__(self, environ: os._Environ[str] | dict[str, str] = os.environ) -> None:
         trace, span = parse_traceparent(environ.get(names.ENV_TRACEPARENT, ""))
         self._trace = ',"tr":"%s","sp":"%s"' % (trace, span) if trace else ""
-        stage = environ.get(names.ENV_STAGE, "")
-        self._stage = stage or None
+        self._stage = _said(environ.get(names.ENV_STAGE, ""))
+        self._start = self._trace + self._stage
 
-    def trace(self) -> str:
-        """`,"tr":…,"sp":…` of the current span, else of the span that started this process, else nothing."""
+    def where(self) -> str:
+        """`,"tr":…,"sp":…,"st":…` as far as known: now, else when this process was started."""
+        if "opentelemetry.trace" in _modules or "instrumentation.stages" in _modules:
+            return self._current_span() + self._current_stage()
+        return self._start
+
+    def _current_span(self) -> str:
         module = _modules.get("opentelemetry.trace")
         if module is not None:
             try:
@@ -31,19 +37,30 @@ class Context:
                     return ',"tr":"%032x","sp":"%016x"' % (span.trace_id, span.span_id)
             except Exception:  # half imported, or another thing of that name
                 pass
+        module = _modules.get("instrumentation.stages")
+        if module is not None:
+            try:
+                current = module.current_trace()
+                if current:
+                    return ',"tr":"%s","sp":"%s"' % current
+            except Exception:  # half imported
+                pass
         return self._trace
 
-    def stage(self) -> str | None:
-        """The name of the current stage, else of the one that started this process."""
+    def _current_stage(self) -> str:
         module = _modules.get("instrumentation.stages")
         if module is not None:
             try:
                 stage = module.current_stage()
                 if stage:
-                    return str(stage)
+                    return _said(str(stage))
             except Exception:  # half imported
                 pass
         return self._stage
+
+
+def _said(stage: str) -> str:
+    return ',"st":' + quote(stage) if stage else ""
 
 
 def parse_traceparent(value: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Lines of the run's own records and spans, in the journal's format (`instrumentation.journal`). Pure."""
+"""Lines of our own records, spans and metric points, in the journal's format (`instrumentation.journal`). Pure."""
 
 from __future__ import annotations
 
@@ -25,8 +25,12 @@ def log_line(
     trace_id: str = "",
     span_id: str = "",
     stage: str = "",
+    failure: tuple[str, str, str] | None = None,
 ) -> str:
-    """A record. The template names the kind of thing that happened, the arguments this one; both group it."""
+    """A record. Its template names the kind of thing that happened, its arguments this one; both group it.
+
+    ``failure`` is an exception's type, message and stack trace.
+    """
     line: dict[str, object] = {
         "k": "log",
         "u": number,
@@ -44,6 +48,8 @@ def log_line(
         line["st"] = stage
     if event:
         line["ev"] = event
+    if failure:
+        line["e"] = dict(zip("tms", failure, strict=True))
     if attributes:
         line["d"] = {name: value for name, value in attributes.items() if value not in (None, "")}
     return json.dumps(line, separators=(",", ":"))
