@@ -169,7 +169,11 @@ def test_no_secret_or_home_folder_leaves_the_collector_on_any_lane_or_signal(lan
         f'escaped {{\\"secret\\": \\"{PASSWORD}\\"}}',
         f"postgresql://reader:{PASSWORD}@db.example.org/views",
         f"redis://:p@{PASSWORD}@cache.example.org:6379/0",
+        f"SECRET_KEY={PASSWORD} API-KEY : {PASSWORD}",
+        f"> Authorization: Basic {PASSWORD}",
+        f"authorization: bearer {PASSWORD}",
         "reading /home/jane-doe/views/train.py",
+        r"reading C:\Users\jane-doe\views\train.py",
     ]
     nested = {"settings": {"password": PASSWORD, "list": [{"token": PASSWORD}], "note": f"password={PASSWORD}"}}
     resource = {"service.name": "leaky", "process.command_line": f"train --password={PASSWORD}", "api_key": PASSWORD}
@@ -210,6 +214,7 @@ def test_what_is_no_secret_stays_readable(lanes):
         "password=[redacted] for reader, token='[redacted]'",
         "postgresql://reader:[redacted]@db.example.org/views is down",
         "GET http://127.0.0.1:4318/v1/logs failed at commit 0a1b2c3d4e5f60718293a4b5c6d7e8f901234567",
+        "basic statistics of the bearer certificates, secretly keyed by token",
         "row sum of country_month is 1.7 at ~/views/reconcile.py:88",
     ]
 
