@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
 import urllib.error
@@ -55,8 +56,10 @@ def post_logs(endpoint: str, body: dict[str, Any], token: str) -> None:
             _require_all_taken(url, answer.read(_MAX_ANSWER_BYTES))
     except urllib.error.HTTPError as error:
         raise UsageError(_turned_away(url, error.code)) from error
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-        raise UsageError(f"{endpoint} does not answer: {getattr(error, 'reason', error)}") from error
+    except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
+        raise UsageError(
+            f"{endpoint} does not answer as an OTLP endpoint does: {str(getattr(error, 'reason', error)).strip()}"
+        ) from error
 
 
 def _host_and_port(endpoint: str) -> tuple[str, int]:
@@ -82,8 +85,11 @@ def _turned_away(url: str, status: int) -> str:
 
 def _require_all_taken(url: str, answer: bytes) -> None:
     try:
-        partial = json.loads(answer or b"{}").get("partialSuccess") or {}
-    except (ValueError, AttributeError) as error:
-        raise UsageError(f"{url} did not answer as an OTLP endpoint does: what listens there?") from error
+        content = json.loads(answer or b"{}")
+    except ValueError:
+        content = None
+    if not isinstance(content, dict) or content.keys() - {"partialSuccess"}:
+        raise UsageError(f"{url} did not answer as an OTLP endpoint does: what listens there?")
+    partial = content.get("partialSuccess") or {}
     if int(partial.get("rejectedLogRecords", 0)):
         raise UsageError(f"{url} turned the record away: {partial.get('errorMessage', 'without a reason')}")

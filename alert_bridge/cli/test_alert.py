@@ -172,8 +172,7 @@ def _line(delivery: Delivery, sent_at: int) -> Line:
 
 def _reasons(reader: SqliteControlReader, run_id: str) -> Iterator[str]:
     for subject in (run_id, *(incident.id for incident in reader.incidents_of_run(run_id))):
-        for decision in reader.decisions(subject):
-            yield decision.text
+        yield from (found.text for found in reader.decisions(subject) if found.step in ("rule", "route"))
 
 
 def _report(
@@ -198,7 +197,9 @@ def _report(
     if lines:
         return
     if reasons:
-        click.echo(f"nobody was told: {'; '.join(reasons)}", err=True)
+        click.echo(
+            f"nobody was told: {'; '.join(reasons)} (`pipeline-alerts check-policy` shows who could be)", err=True
+        )
     else:
         click.echo(
             f"{target} took the test, but within {timeout:g} s the bridge did not get it:"
