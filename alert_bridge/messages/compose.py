@@ -27,6 +27,7 @@ MAX_LISTED = 6
 MAX_LISTING_CHARS = 140
 MAX_URL_CHARS = 500  # a longer one is left out: the incident's page leads to the same place
 SHORT_ID_CHARS = 8
+LONG_OPEN_SECONDS = 3_600.0  # from here on an edit says how long it has been
 
 
 def compose(story: Story) -> Message:
@@ -180,7 +181,7 @@ def _late(story: Story) -> str:
 def _note(story: Story) -> str:
     """One sentence on why this is said now."""
     incident = story.incident
-    open_for = lasting(max(0, story.now - incident.first_event) / NS_PER_SECOND)
+    open_seconds = max(0, story.now - incident.first_event) / NS_PER_SECOND
     if _is_test(story):
         return "This is a test of the alert path. Nobody needs to act."
     if is_over(story):
@@ -189,8 +190,9 @@ def _note(story: Story) -> str:
         return f"Resolved {moment(ended, story.now)}, {took} after it began."
     match story.reason:
         case Reason.REMINDER:
-            still = "failing" if story.audience.duty is Duty.ACT else "not solved"
-            return f"Still {still}, {open_for} after it began."
+            return _still(story, open_seconds)
+        case Reason.REPEATED if open_seconds >= LONG_OPEN_SECONDS and not _is_own(story):
+            return _still(story, open_seconds)  # the edit of a reminder must not take back what that said
         case Reason.ESCALATED:
             return f"Worse than when it was first told: now {_level(story)}."
         case Reason.REGRESSED:
@@ -198,6 +200,11 @@ def _note(story: Story) -> str:
             return f"Again, after it was resolved{earlier}."
         case _:
             return "This is about the alerting itself, not about a pipeline." if _is_own(story) else ""
+
+
+def _still(story: Story, open_seconds: float) -> str:
+    still = "failing" if story.audience.duty is Duty.ACT else "not solved"
+    return f"Still {still}, {lasting(open_seconds)} after it began."
 
 
 def _level(story: Story) -> str:

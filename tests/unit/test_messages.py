@@ -249,6 +249,13 @@ def test_a_reminder_says_how_long_it_has_been_failing():
     assert message.note == "Still failing, 4 h after it began."
 
 
+@pytest.mark.parametrize(("hours", "note"), [(0, ""), (4, "Still failing, 4 h after it began.")])
+def test_an_edit_does_not_take_back_what_a_reminder_said(hours, note):
+    message = compose(story(reason=Reason.REPEATED, now=T + hours * 3600 * NS))
+
+    assert message.note == note
+
+
 def test_a_problem_that_comes_back_says_when_it_had_been_resolved():
     message = compose(story(reason=Reason.REGRESSED, about={"resolved_at": T - 86_400 * NS}))
 
