@@ -30,6 +30,7 @@ def main(role: str, listening: int, parent: int, told: str) -> int:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
     settings = _settings(told)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the policy is read, there is nothing to read again
     try:
         if role == "alerts":
             from alert_bridge.service import alerts
@@ -38,8 +39,9 @@ def main(role: str, listening: int, parent: int, told: str) -> int:
         else:
             from alert_bridge.service import telemetry
 
-            os.close(listening)
-            telemetry.run(settings, settings.telemetry_socket)
+            with socket.socket(fileno=listening) as address:  # closed here, open in the alerts process
+                port = address.getsockname()[1]
+            telemetry.run(replace(settings, port=port), settings.telemetry_socket)
     except UsageError as error:
         print(f"pipeline-alerts: {error}", file=sys.stderr)  # noqa: T201 - for the person who started it
         return USAGE_EXIT_CODE

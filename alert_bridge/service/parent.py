@@ -169,7 +169,7 @@ def _watch(children: list[_Child], orders: _Orders, signals: int) -> int | None:
     if orders.reload:
         orders.reload = False
         for child in children:
-            if child.process is not None and child.role == "alerts":
+            if child.process is not None:
                 child.process.send_signal(signal.SIGHUP)
     for child in children:
         code = None if child.process is None else child.process.poll()
