@@ -170,6 +170,7 @@ def test_no_secret_or_home_folder_leaves_the_collector_on_any_lane_or_signal(lan
         f"postgresql://reader:{PASSWORD}@db.example.org/views",
         f"redis://:p@{PASSWORD}@cache.example.org:6379/0",
         f"SECRET_KEY={PASSWORD} API-KEY : {PASSWORD}",
+        f"pwd=with,comma;{PASSWORD}, retrying",
         f"> Authorization: Basic {PASSWORD}",
         f"authorization: bearer {PASSWORD}",
         "reading /home/jane-doe/views/train.py",
