@@ -68,9 +68,10 @@ def span_line(
     is_error: bool,
     status_message: str = "",
     attributes: Mapping[str, object] | None = None,
+    events: Sequence[tuple[int, str, Mapping[str, object]]] = (),
 ) -> str:
     """A span. ``kind`` as OTLP numbers it: 1 internal, 2 server."""
-    line = {
+    line: dict[str, object] = {
         "k": "span",
         "u": number,
         "tr": trace_id,
@@ -84,7 +85,9 @@ def span_line(
         "sm": status_message,
         "d": dict(attributes or {}),
     }
-    return json.dumps(line, separators=(",", ":"))
+    if events:
+        line["ve"] = events
+    return json.dumps(line, separators=(",", ":"), default=str)
 
 
 def metric_line(

@@ -26,7 +26,7 @@ _ROOT: Final = str(Path(__file__).resolve().parent.parent.parent)
 _PROGRAM: Final = (
     "import sys; sys.path.append(sys.argv[1]); from instrumentation.sender.linger import main; main(sys.argv[2])"
 )
-LOCK_WAIT_S: Final = 10.0
+LOCK_LOOK_S: Final = 0.2
 LOOK_EVERY_S: Final = 0.25
 
 
@@ -55,14 +55,14 @@ def start(folder: Path, settings: Settings, environ: Mapping[str, str]) -> int:
             return 0
 
 
-def ship_folder(folder: Path, settings: Settings, within_s: float) -> Report | None:
+def ship_folder(folder: Path, settings: Settings, within_s: float, *, lock_within_s: float = 0.0) -> Report | None:
     """Ships a run's folder until all of it is received and nobody writes any more, or time is up.
 
     Returns:
-        How far it got; None if another sender has the folder.
+        How far it got; None if another sender has the folder, or had it and is done.
     """
     run = RunFolder(folder)
-    if not _lock(run):
+    if not _lock(run, lock_within_s) or not folder.is_dir():
         return None
     sender = Sender(folder, settings)
     sender.start()
@@ -81,12 +81,15 @@ def ship_folder(folder: Path, settings: Settings, within_s: float) -> Report | N
     return report
 
 
-def _lock(run: RunFolder) -> bool:
-    ends_at = time.monotonic() + LOCK_WAIT_S
-    while not run.lock():
-        if time.monotonic() >= ends_at:
-            return False
-        time.sleep(0.05)
+def _lock(run: RunFolder, within_s: float) -> bool:
+    ends_at = time.monotonic() + within_s
+    try:
+        while not run.lock():
+            if time.monotonic() >= ends_at:
+                return False
+            time.sleep(LOCK_LOOK_S)
+    except OSError:  # all was received meanwhile, and the folder is gone
+        return False
     return True
 
 
@@ -105,4 +108,4 @@ def main(folder: str) -> None:
     with contextlib.suppress(OSError):
         os.nice(5)
     settings = Settings.from_environ(os.environ)
-    ship_folder(Path(folder), settings, settings.linger_seconds)
+    ship_folder(Path(folder), settings, settings.linger_seconds, lock_within_s=settings.linger_seconds)

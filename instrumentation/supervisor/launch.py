@@ -20,6 +20,7 @@ from instrumentation.child._pipeline_alerts_child.context import parse_tracepare
 from instrumentation.child._pipeline_alerts_child.journal import Journal
 from instrumentation.sender.folder import RunFolder, bind_poke, new_run_id
 from instrumentation.settings import Settings, resource_of
+from instrumentation.supervisor.attachment import announce_run
 from instrumentation.supervisor.naming import name_of
 from instrumentation.supervisor.output import Output
 from instrumentation.supervisor.spawning import NotStarted, Program, block_signals
@@ -50,6 +51,7 @@ class Launch:
     output: Output
     program: Program | None
     failure: NotStarted | None
+    announcement: Path | None  # for children with a cleared environment, to be removed at the end
 
     @classmethod
     def of(cls, command: Sequence[str], settings: Settings, environ: Mapping[str, str]) -> Launch:
@@ -82,6 +84,7 @@ class Launch:
         mask = block_signals()
         program, failure = None, None
         given = _environ_for(environ, folder.path, run_id, pipeline, f"00-{trace_id}-{span_id}-01", poke_path)
+        announcement = announce_run(environ, given)
         try:
             program = Program.start(command, given, mask, output.file_actions)
         except NotStarted as error:
@@ -90,6 +93,7 @@ class Launch:
         return cls(
             command, environ, settings, pipeline, run_id, trace_id, span_id, parent_span, started, started_ns,
             folder, journal, poke, poke_path, output, program, failure,
+            announcement,
         )  # fmt: skip
 
 

@@ -200,6 +200,9 @@ class Supervision:
             self._folder.unlock()
             if self._settings.linger_seconds:
                 linger.start(self._folder.path, self._settings, launch.environ)
+        if launch.announcement is not None:
+            with contextlib.suppress(OSError):
+                launch.announcement.unlink()
         if launch.poke is not None and launch.poke_path is not None:
             launch.poke.close()
             with contextlib.suppress(OSError):
