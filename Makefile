@@ -6,6 +6,7 @@ SHELL := bash
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+FAIL   ?= fetch_error
 
 .PHONY: help demo test lint bench lock
 
@@ -28,7 +29,7 @@ $(VENV)/.dev: requirements/dev.lock $(VENV)/.bridge
 
 demo: $(VENV)/.bridge  ## Run a failing pipeline through a real Collector and bridge, and show who was told
 	@$(BIN)/pipeline-alerts collector install
-	@$(BIN)/python examples/monthly_run/demo.py $(DEMO)
+	@$(BIN)/python examples/monthly_run/demo.py --fail $(FAIL)
 
 test: lint  ## All checks and all tests, with a real Collector
 	@$(BIN)/pipeline-alerts collector install
