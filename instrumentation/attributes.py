@@ -45,6 +45,10 @@ METRIC_STEP: Final = "pipeline.metric.step"
 TEST_ALERT: Final = "pipeline.test"
 TEST_CHANNEL: Final = "pipeline.test.channel"
 WANDB_RUN_URL: Final = "pipeline.wandb.run.url"
+CODE_STACKTRACE: Final = "code.stacktrace"  # where a call was made, on request (`stack_info=True`)
+LOST_RECORDS: Final = "pipeline.records.lost"  # records that a process could not keep: no room for its journal
+DISABLED_LOGGERS: Final = "pipeline.loggers.disabled"  # names of loggers that a logging configuration switched off
+ENCODING_ERROR: Final = "pipeline.record.encoding_error"  # what a record did to the journal's encoder
 UNCAUGHT: Final = "pipeline.uncaught"  # true on the record of the exception that ended its process
 OWN_TROUBLE: Final = "pipeline.alerts.trouble"  # on records of the bridge about itself: what kind of trouble
 

@@ -45,6 +45,22 @@ def start(environ: Mapping[str, str] = os.environ) -> Journal | None:
     return _journal
 
 
+def start_attached(folder: str) -> Journal | None:
+    """What an environment's `.pth` calls: `start`, after finding the run through the parents if variables are missing.
+
+    The variables are set again for this process's own children, which often inherit what is left of the environment.
+    """
+    if not os.environ.get(names.ENV_RUN_FOLDER):
+        from .rendezvous import rendezvous
+
+        found = rendezvous(folder)
+        if not found:
+            return None
+        for name, value in found.items():
+            os.environ.setdefault(name, value)
+    return start()
+
+
 def journal() -> Journal | None:
     """The journal that `start` opened in this process, or None."""
     return _journal

@@ -10,6 +10,7 @@ from .values import quote
 
 _PARTS_OF_TRACEPARENT = 4
 _TRACE_CHARS, _SPAN_CHARS = 32, 16
+_STAGES = "instrumentation.stages"
 _modules = sys.modules
 
 
@@ -18,45 +19,43 @@ class Context:
 
     def __init__(self, environ: os._Environ[str] | dict[str, str] = os.environ) -> None:
         trace, span = parse_traceparent(environ.get(names.ENV_TRACEPARENT, ""))
-        self._trace = ',"tr":"%s","sp":"%s"' % (trace, span) if trace else ""
+        self._trace = _span(trace, span) if trace else ""
         self._stage = _said(environ.get(names.ENV_STAGE, ""))
         self._start = self._trace + self._stage
 
     def where(self) -> str:
         """`,"tr":…,"sp":…,"st":…` as far as known: now, else when this process was started."""
-        if "opentelemetry.trace" in _modules or "instrumentation.stages" in _modules:
+        if "opentelemetry.trace" in _modules or _STAGES in _modules:
             return self._current_span() + self._current_stage()
         return self._start
 
     def _current_span(self) -> str:
-        module = _modules.get("opentelemetry.trace")
-        if module is not None:
-            try:
-                span = module.get_current_span().get_span_context()
+        try:
+            if "opentelemetry.trace" in _modules:
+                span = _modules["opentelemetry.trace"].get_current_span().get_span_context()
                 if span.is_valid:
-                    return ',"tr":"%032x","sp":"%016x"' % (span.trace_id, span.span_id)
-            except Exception:  # half imported, or another thing of that name
-                pass
-        module = _modules.get("instrumentation.stages")
-        if module is not None:
-            try:
-                current = module.current_trace()
+                    return _span("%032x" % span.trace_id, "%016x" % span.span_id)
+            if _STAGES in _modules:
+                current = _modules[_STAGES].current_trace()
                 if current:
-                    return ',"tr":"%s","sp":"%s"' % current
-            except Exception:  # half imported
-                pass
+                    return _span(*current)
+        except Exception:  # half imported, or another thing of that name
+            pass
         return self._trace
 
     def _current_stage(self) -> str:
-        module = _modules.get("instrumentation.stages")
-        if module is not None:
-            try:
-                stage = module.current_stage()
+        try:
+            if _STAGES in _modules:
+                stage = _modules[_STAGES].current_stage()
                 if stage:
                     return _said(str(stage))
-            except Exception:  # half imported
-                pass
+        except Exception:  # half imported
+            pass
         return self._stage
+
+
+def _span(trace: str, span: str) -> str:
+    return ',"tr":"%s","sp":"%s"' % (trace, span)
 
 
 def _said(stage: str) -> str:

@@ -36,7 +36,7 @@ def install(logging: ModuleType, journal: Journal, encoder: Encoder, floor: int 
             if type(level) is not int:
                 level = names.ERROR if level == names.ERROR else 0
             if level >= floor:
-                own = owns(record.process)
+                own = record.process == journal.pid or owns(record.process)
                 append(line(record, journal.next_number(), own), level)
         except Exception:
             pass

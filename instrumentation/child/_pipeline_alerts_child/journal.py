@@ -46,6 +46,7 @@ class Journal:
     def __init__(self, folder: str, poke_path: str | None = None) -> None:
         self.folder = os.path.abspath(folder)
         self.poke_path = poke_path
+        self.next_number = itertools.count(1).__next__  # goes on in a forked child: its token is another
         self._torn = False
         self._reserve_end = LOST_LINE_BYTES
         self._forget()
@@ -68,13 +69,14 @@ class Journal:
 
     def append(self, line: str, level: int = 0) -> bool:
         """Writes one JSON object as one line and wakes the parent for ERROR and above; says whether it was kept."""
-        if self._fd < 0 and self.pid != _getpid():
-            self.open()
-        data = line.encode("utf-8", "replace") + b"\n"
-        kept = self._append(data) or (level >= names.ERROR and self._into_reserve(data))
-        if not kept:
-            self._losses.append(None)
-            self._note_lost()
+        data = (line + "\n").encode("utf-8", "replace")
+        missing = len(data)
+        if not (self._torn or self._losses):
+            try:
+                missing -= _write(self._fd, data)
+            except OSError:
+                pass
+        kept = not missing or self._insist(data, missing, level)
         if level >= names.ERROR and self.poke_path:
             poke(self.poke_path)
         return kept
@@ -96,17 +98,30 @@ class Journal:
             self._reserve = _close(self._reserve)
             _unlink(self.path[: -len(names.JOURNAL_SUFFIX)] + names.RESERVE_SUFFIX)
 
-    def _append(self, data: bytes, retry: bool = True) -> bool:
-        try:
-            if self._torn or self._losses:
-                self._mend()
-            written = _write(self._fd, data)
-            if written != len(data):
+    def _insist(self, data: bytes, missing: int, level: int) -> bool:
+        """A line that did not simply go into the file: after a fork, on a closed descriptor, on a full disk."""
+        if self.pid != _getpid():
+            self.open()
+        for again in (True, False):
+            if 0 < missing < len(data):
                 self._torn = True
-                self._torn = _write(self._fd, data[written:]) != len(data) - written
-        except OSError as error:
-            return error.errno == errno.EBADF and retry and self._reopen() and self._append(data, retry=False)
-        return not self._torn
+                if missing == 1:  # the line's end, which the next line brings
+                    return True
+                break
+            try:
+                if self._torn or self._losses:
+                    self._mend()
+                missing = len(data) - _write(self._fd, data)
+            except OSError as error:
+                if error.errno != errno.EBADF or not again or not self._reopen():
+                    break
+            if not missing:
+                return True
+        if level >= names.ERROR and self._into_reserve(data):
+            return True
+        self._losses.append(None)
+        self._note_lost()
+        return False
 
     def _mend(self) -> None:
         """Ends a torn line and says how many records were lost, as soon as there is room for it."""
@@ -182,7 +197,6 @@ class Journal:
     def _forget(self) -> None:
         self.pid = 0
         self.token = self.path = ""
-        self.next_number = itertools.count(1).__next__
         self._header = b""
         self._fd = self._reserve = -1
         self._torn = False

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import sys
 import time
+from operator import itemgetter
 
 from . import names
 from .context import Context
 from .failures import failure
-from .values import describe, plain, quote, text
+from .values import MAX_TEXT_CHARS, ascii_quote, describe, plain, quote, text
 
 TYPE_CHECKING = False  # the real one costs every child the import of typing
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 MAX_SITES = 4_096  # call sites kept ready; beyond, all are forgotten and learnt again
 MAX_EXTRAS_CHARS = 262_144  # of all extras of a record as JSON
 _NS_PER_S = 1_000_000_000
-_INT64 = 1 << 63
-_INFINITY = float("inf")
 
 # What a record has by itself (Python 3.9 to 3.14, what formatters add, what OpenTelemetry adds and we keep as `tr` and
 # `sp`); everything else is the user's extras.
@@ -34,7 +33,11 @@ STANDARD = frozenset(
         " otelTraceID otelSpanID otelTraceSampled otelServiceName"
     ).split()
 )
+_PLACE = itemgetter("name", "levelno", "levelname", "pathname", "lineno", "funcName", "threadName")
 _BARE_SIZE = 21 if sys.version_info >= (3, 12) else 20  # attributes of a record without extras
+
+_INT64 = 1 << 63  # what OTLP can carry as a number
+_INFINITY = float("inf")
 
 
 class Encoder:
@@ -45,7 +48,7 @@ class Encoder:
         self._sites: dict[tuple[object, ...], str] = {}
         self._busy: set[int] = set()
 
-    def line(self, record: object, number: int, own: bool = True) -> str:
+    def line(self, record: Any, number: int, own: bool = True) -> str:
         """The record's line.
 
         Args:
@@ -54,61 +57,32 @@ class Encoder:
             own: whether it was made in this process, not brought here by a queue.
         """
         try:
-            return self._line(record.__dict__, number, own)
+            fields = record.__dict__
+            message, args = fields["msg"], fields["args"]
+            said = _arguments(args) if args else ""
+            if said is None or type(message) is not str:
+                message, said = self._outside(_formatted, fields, message, args)
+            place = _PLACE(fields)
+            if said:  # a template, which comes again; a finished message rarely does
+                place += (message,)
+                said = (self._sites.get(place) or self._learn(place)) + said
+            else:
+                said = (self._sites.get(place) or self._learn(place)) + quote(message)
+            said += self.context.where()
+            if len(fields) != _BARE_SIZE or fields["exc_info"] or fields["exc_text"] or fields["stack_info"]:
+                said += self._outside(_rest, fields, fields)
+            if not own:
+                said += ',"p":' + text(fields["process"])
+            created = fields["created"]
+            when = int(created * _NS_PER_S) if type(created) is float else time.time_ns()
         except Exception as error:
             return _least(record, number, error)
+        return f'{{"k":"log","u":{number},"t":{when},{said}}}'
 
-    def _line(self, fields: dict[str, Any], number: int, own: bool) -> str:
-        site = (
-            fields["name"],
-            fields["levelno"],
-            fields["levelname"],
-            fields["pathname"],
-            fields["lineno"],
-            fields["funcName"],
-            fields["threadName"],
-        )
-        try:
-            fixed = self._sites[site]
-        except KeyError:
-            fixed = self._learn(site)
-        except TypeError:  # something unhashable in a record made by hand
-            fixed = _fixed(site)
-        message, args = fields["msg"], fields["args"]
-        arguments = ""
-        if type(message) is str:
-            if args:
-                arguments = _arguments(args)
-                if not arguments:
-                    message, arguments = self._outside(_formatted, fields, message, args)
-        else:
-            message, arguments = self._outside(_formatted, fields, message, args)
-        created = fields["created"]
-        rest = self.context.trace()
-        stage = self.context.stage()
-        if stage:
-            rest += ',"st":' + quote(stage)
-        if not own:
-            rest += ',"p":' + text(fields["process"])
-        if len(fields) != _BARE_SIZE or fields["exc_info"] or fields["exc_text"] or fields["stack_info"]:
-            rest += self._outside(_rest, fields, fields)
-        return '{"k":"log","u":%d,"t":%d,%s,"m":%s%s%s}' % (
-            number,
-            int(created * _NS_PER_S) if type(created) is float else time.time_ns(),
-            fixed,
-            quote(message),
-            arguments,
-            rest,
-        )
-
-    def _learn(self, site: tuple[object, ...]) -> str:
-        fixed = _fixed(site)
-        for part in site:
-            if type(part) not in (str, int, type(None)):
-                return fixed  # equal keys need not be the same text: True == 1 == 1.0
+    def _learn(self, place: tuple[object, ...]) -> str:
         if len(self._sites) >= MAX_SITES:
             self._sites.clear()
-        self._sites[site] = fixed
+        fixed = self._sites[place] = _fixed(*place)
         return fixed
 
     def _outside(self, work: Callable[..., Any], fields: dict[str, Any], *given: object) -> Any:
@@ -123,8 +97,16 @@ class Encoder:
             self._busy.discard(thread)
 
 
-def _fixed(site: tuple[object, ...]) -> str:
-    name, number, level, path, line, function, thread = site
+def _fixed(
+    name: object,
+    number: object,
+    level: object,
+    path: object,
+    line: object,
+    function: object,
+    thread: object,
+    *message: object,
+) -> str:
     if type(number) is not int:
         number = int(number) if isinstance(number, (int, float)) else 0
     said = '"n":%d,"l":%s,"g":%s,"f":%s' % (number, text(_word(level)), text(_word(name)), text(_word(path)))
@@ -134,33 +116,34 @@ def _fixed(site: tuple[object, ...]) -> str:
         said += ',"i":%d' % line
     if thread is not None:
         said += ',"h":' + text(_word(thread))
-    return said
+    return said + ',"m":' + "".join([text(part) for part in message])
 
 
 def _word(value: object) -> str:
     return value if type(value) is str else describe(value)
 
 
-def _arguments(args: object) -> str:
-    """Arguments as JSON if every one is a plain value that the parent formats just as well; else nothing."""
+def _arguments(args: object) -> str | None:
+    """`,"a":[…]` if every argument is a plain value that the parent formats just as well; else None."""
     if type(args) is not tuple:
-        return ""
+        return None
     parts = []
     for value in args:
         kind = type(value)
         if kind is str:
-            parts.append(quote(value))
-        elif kind is int and -_INT64 <= value < _INT64:
-            parts.append(int.__repr__(value))
-        elif kind is float and -_INFINITY < value < _INFINITY:
-            parts.append(float.__repr__(value))
+            parts.append(ascii_quote(value))
+        elif (kind is int and -_INT64 <= value < _INT64) or (kind is float and -_INFINITY < value < _INFINITY):
+            parts.append(repr(value))
         elif kind is bool:
             parts.append("true" if value else "false")
         elif value is None:
             parts.append("null")
         else:
-            return ""
-    return ',"a":[%s]' % ",".join(parts)
+            return None
+    joined = ",".join(parts)
+    if "\\ud" in joined or len(joined) > MAX_TEXT_CHARS:
+        joined = ",".join([quote(value) if type(value) is str else text(value) for value in args])
+    return ',"a":[' + joined + "]"
 
 
 def _formatted(message: object, args: object, words: Callable[[object], str]) -> tuple[str, str]:

@@ -29,8 +29,7 @@ def line(context: Context, number: int, error: BaseException, template: str, whe
         level: 30, 40 or 50.
     """
     args = ",".join(quote(str(part)) for part in (*where, qualified(type(error)), describe(error)))
-    stage = context.stage()
-    return '{"k":"log","u":%d,"t":%d,"n":%d,"l":"%s",%s,"m":%s,"a":[%s],"h":%s%s%s%s,"d":{"%s":true}}' % (
+    return '{"k":"log","u":%d,"t":%d,"n":%d,"l":"%s",%s,"m":%s,"a":[%s],"h":%s%s%s,"d":{"%s":true}}' % (
         number,
         time.time_ns(),
         level,
@@ -40,8 +39,7 @@ def line(context: Context, number: int, error: BaseException, template: str, whe
         args,
         quote(_thread_name()),
         failure(error),
-        context.trace(),
-        ',"st":' + quote(stage) if stage else "",
+        context.where(),
         names.UNCAUGHT,
     )
 
