@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from alert_bridge.messages.compose import compose
+from alert_bridge.messages.composition import compose
 
 __all__ = ["compose"]
