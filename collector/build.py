@@ -1,4 +1,4 @@
-"""Builds a Collector from the pinned manifest with Go. Takes about two minutes once; the cache keeps the result."""
+"""Builds a Collector from the pinned manifest with Go. Takes minutes, once; the cache keeps the result."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def build(environ: Mapping[str, str], progress: Progress) -> Path:
     """
     version = go_version(environ)
     destination = cache.home(environ) / f"{cache.build_prefix()}{version}" / "otelcol-alerts"
-    progress(f"Building a Collector from pinned sources with {version}: about two minutes the first time")
+    progress(f"Building a Collector from pinned sources with {version}: two to five minutes, once")
     builder = install_tool(environ, BUILDER, "builder", progress)
     with cache.workspace(environ) as work:
         (work / "manifest.yaml").write_text(cache.manifest(), encoding="utf-8")

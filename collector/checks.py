@@ -10,6 +10,7 @@ from collector import proof
 from collector.configuration import Configuration, effective
 from collector.errors import CollectorError
 from collector.finding import Finding, Level
+from collector.state import held_by_another
 from collector.wiring import busy_addresses, unset_variables, wiring
 
 __all__ = ["Finding", "Level", "before_start", "check", "refuse"]
@@ -30,13 +31,18 @@ def check(binary: Path, configuration: Configuration, environ: Mapping[str, str]
 
 
 def before_start(binary: Path, configuration: Configuration, environ: Mapping[str, str]) -> tuple[Finding, ...]:
-    """What can be known in a tenth of a second: the wiring, and whether the addresses are free.
+    """What can be known in a tenth of a second: the wiring, and whether addresses and state are free.
 
     Raises:
         CollectorError: the files cannot be read as a configuration.
     """
     document = effective(binary, configuration, environ)
-    return (*unset_variables(configuration, environ), *wiring(document), *busy_addresses(document))
+    return (
+        *unset_variables(configuration, environ),
+        *wiring(document),
+        *busy_addresses(document),
+        *held_by_another(document),
+    )
 
 
 def refuse(findings: Iterable[Finding]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from alert_bridge.errors import UsageError
-from collector import binary, checks, configuration, process
+from collector import binary, checks, configuration, process, state
 from collector.errors import CollectorError
 
 __all__ = ["command"]
@@ -95,6 +95,8 @@ def run(config: Path | None, overlays: tuple[str, ...]) -> None:
     """Start the Collector in the foreground. SIGTERM and Ctrl-C end it orderly; its queues stay on disk."""
     collector, files, environ = _prepared(config, overlays)
     checks.refuse(checks.before_start(collector, files, environ))
+    for damaged in state.set_aside_damaged(configuration.effective(collector, files, environ)):
+        _progress(f"A queue file could not be opened and was set aside; what it held is not sent: {damaged}")
     _progress(f"Starting {collector} with {', '.join(map(str, files.files))}; state in {environ['OTELCOL_STATE_DIR']}")
     process.replace_with(collector, files, environ)
 

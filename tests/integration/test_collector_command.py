@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from collector.process import free_addresses
 from tests.servers.collector import CONFIGURATION, collector_binary, collector_environ
 from tests.servers.otlp_client import logs_request, post, record
 from tests.servers.otlp_sink import ALERTS_PATH, OtlpSink
@@ -181,6 +182,59 @@ def test_run_names_a_busy_address_and_the_setting_that_moves_it(environ, tmp_pat
 
     assert (done.returncode, done.stdout) == (2, "")
     assert f"{environ[setting]} is in use by another program: end that, or set {setting}" in done.stderr
+
+
+def test_run_names_a_state_folder_that_another_collector_works_in(environ, tmp_path):
+    with subprocess.Popen([*COMMAND, "run"], env=environ, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+        wait_until_listening(environ["OTELCOL_HTTP_ADDR"])
+
+        done = collector({**environ, **free_addresses()}, tmp_path, "run")
+
+        process.kill()
+    assert done.returncode == 2
+    assert (
+        f"another Collector works in {tmp_path / 'state' / 'alerts'}: end that, or set OTELCOL_STATE_DIR" in done.stderr
+    )
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"\0" * 100, b"\0" * 40_000, b"garbage" * 9_000], ids=["empty", "short", "zeros", "garbage"]
+)
+def test_a_queue_file_that_cannot_be_opened_does_not_keep_the_collector_from_starting(environ, tmp_path, sink, damage):
+    environ["BRIDGE_URL"] = sink.url
+    folder = tmp_path / "state" / "alerts"
+    folder.mkdir(parents=True)
+    (folder / "exporter_otlp_http_alerts_logs").write_bytes(damage)
+    said = tmp_path / "stderr"
+
+    with (
+        said.open("wb") as stderr,
+        subprocess.Popen([*COMMAND, "run"], env=environ, cwd=tmp_path, stderr=stderr) as process,
+    ):
+        wait_until_listening(environ["OTELCOL_HTTP_ADDR"])
+        assert post(f"http://{environ['OTELCOL_HTTP_ADDR']}/v1/logs", logs_request(record("boom"))).status == 200
+        assert sink.wait_for(lambda: sink.bodies(ALERTS_PATH) == ["boom"], DEADLINE_SECONDS)
+        process.terminate()
+
+    kept = [file.read_bytes() for file in folder.glob("*.damaged-*")]
+    assert kept == ([damage] if damage else [])
+    assert ("was set aside" in said.read_text()) == bool(damage)
+
+
+def test_a_sound_queue_file_is_left_alone_by_the_next_start(environ, tmp_path, sink):
+    for number in range(2):
+        bridge = "http://127.0.0.1:9" if number == 0 else sink.url
+        settings = {**environ, "BRIDGE_URL": bridge}
+        with subprocess.Popen([*COMMAND, "run"], env=settings, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+            wait_until_listening(environ["OTELCOL_HTTP_ADDR"])
+            body = logs_request(record(f"boom {number}"))
+            assert post(f"http://{environ['OTELCOL_HTTP_ADDR']}/v1/logs", body).status == 200
+            if number == 1:
+                assert sink.wait_for(lambda: len(sink.bodies(ALERTS_PATH)) == 2, DEADLINE_SECONDS)
+            process.kill()
+
+    assert sorted(sink.bodies(ALERTS_PATH)) == ["boom 0", "boom 1"]
+    assert list((tmp_path / "state" / "alerts").glob("*.damaged-*")) == []
 
 
 @pytest.mark.parametrize("content", [None, ""])

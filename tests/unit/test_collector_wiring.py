@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from collector.configuration import Configuration, completed, resolve
+from collector.configuration import OVERLAYS, Configuration, completed, resolve
 from collector.errors import CollectorError
 from collector.finding import Level
 from collector.wiring import busy_addresses, unset_variables, wiring
@@ -240,3 +241,22 @@ def test_a_plain_user_gets_a_state_folder_of_their_own_and_paths_join_cleanly():
 
     assert filled["OTELCOL_STATE_DIR"] == "/state/pipeline-alerts/collector"
     assert filled["BRIDGE_URL"] == "http://bridge:4319"
+
+
+def test_every_setting_of_the_configuration_and_its_overlays_is_documented():
+    folder = Path(__file__).parents[2]
+    text = (folder / "docs" / "operations.md").read_text()
+    names = {
+        name
+        for file in (folder / "otel-collector.yaml", *(folder / "collector" / "overlays").glob("*.yaml"))
+        for name in re.findall(r"\$\{env:(\w+)", file.read_text())
+    }
+
+    assert len(names) > 10
+    assert sorted(name for name in names - {"NAME"} if f"`{name}`" not in text) == []
+
+
+def test_every_overlay_can_be_asked_for_by_name():
+    files = (Path(__file__).parents[2] / "collector" / "overlays").glob("*.yaml")
+
+    assert sorted(file.stem for file in files) == list(OVERLAYS)
