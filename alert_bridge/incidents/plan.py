@@ -64,8 +64,9 @@ def late_since(talk: Talk, *, reason: Reason, wanted_at: int, hold: float, now: 
     if reason in (Reason.REPEATED, Reason.REMINDER, Reason.DIGEST):
         return 0
     wanted = wanted_at
-    if reason in _FIRST and 0 < talk.first_event < talk.opened_at:
-        wanted = min(wanted, talk.first_event + _ns(hold))
+    if reason in _FIRST and not talk.first_told_at:
+        known = talk.opened_at if talk.first_event <= 0 else min(talk.first_event, talk.opened_at)
+        wanted = min(wanted, known + _ns(hold))
     return wanted if now - wanted > _ns(LATE_AFTER_S) else 0
 
 

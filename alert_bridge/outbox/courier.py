@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from alert_bridge import retry
 from alert_bridge.channels.base import Channel, Delivered
@@ -28,6 +29,7 @@ NS = 1_000_000_000
 LONGEST_SLEEP_S = 60.0  # a clock that was set is noticed after this
 STORE_BUSY_WAIT_S = 0.5
 UNEXPECTED_WAIT_S = 5.0
+ERROR_CHARACTERS = 300
 PACED_ADDRESSES_MOST = 500  # of the last ones written to; more would not fit into one statement
 
 log = logging.getLogger(__name__)
@@ -107,7 +109,6 @@ class Courier(threading.Thread):
 
     def _tell(self, lease: Lease, facts: tuple[tuple[str, str], ...]) -> None:
         office, address = self._office, lease.talk.recipient.address
-        problem: DeliveryError
         earlier = "" if posts_anew(lease.reason) else lease.talk.reference
         try:
             message = compose(
@@ -122,14 +123,14 @@ class Courier(threading.Thread):
                 )
             )
             delivered = self.channel.deliver(message, address, earlier)
-        except DeliveryError:
-            self._settle(lambda: self._failed(lease, problem))
+        except DeliveryError as refusal:
+            self._settle(partial(self._failed, lease, refusal))
         except Exception as error:  # a message that cannot be made or sent waits and is tried again, never lost
             log.exception("Notice %s could not be told", lease.notice_id)
-            problem = Retryable(f"{type(error).__name__}: {error}"[:300], code="internal")
-            self._settle(lambda: self._failed(lease, problem))
+            trouble = Retryable(f"{type(error).__name__}: {error}"[:ERROR_CHARACTERS], code="internal")
+            self._settle(partial(self._failed, lease, trouble))
         else:
-            self._settle(lambda: self._delivered(lease, delivered, earlier))
+            self._settle(partial(self._delivered, lease, delivered, earlier))
         self._written_at[address] = office.clock()
 
     def _settle(self, write: Callable[[], None]) -> None:

@@ -11,7 +11,7 @@ from alert_bridge.errors import DeliveryError
 from alert_bridge.incidents import Case, Success, Talk, TalkState, buried, hand_over, resolve, told
 from alert_bridge.model import NoticeState, Recipient
 from alert_bridge.outbox.planning import Rules, replan
-from alert_bridge.outbox.trouble import broken_channel, operator, trouble_mark
+from alert_bridge.outbox.trouble import OWN_PIPELINE, broken_channel, is_trouble_with, operator
 from alert_bridge.policy.model import Policy
 from alert_bridge.retry import Decision
 from alert_bridge.routing import on_duty
@@ -75,8 +75,8 @@ def settle_failed(
     channels = _fall_back(book, case, talk, policy, rules, now)
     if newly_broken:
         without = frozenset(book.broken_addresses())
-        recipients = operator(policy, without=without, now=now)
-        channels |= broken_channel(book, channel, address, text, recipients, rules, new_id=new_id, now=now)
+        recipients = operator(policy, without=without, now=now, avoid=channel)
+        channels |= broken_channel(book, channel, address, error, recipients, rules, new_id=new_id, now=now)
     return channels
 
 
@@ -126,16 +126,17 @@ def _elsewhere(recipient: Recipient, policy: Policy, now: int) -> list[Recipient
 
 
 def _works_again(book: Book, channel: str, address: str, rules: Rules, now: int) -> set[str]:
-    """The trouble with this address is over: whoever was told of it hears so."""
-    mark = trouble_mark(channel, address)
+    """The channel's last trouble is over: whoever was told of it hears so."""
+    if any(broken == channel for broken, _ in book.broken_addresses()):
+        return set()
     channels: set[str] = set()
-    for incident_id, end in book.episodes(mark):
-        case = book.case(incident_id) if not end else None
-        if case is None:
+    for case in book.open_cases(OWN_PIPELINE, ""):
+        if not is_trouble_with(channel, case.incident):
             continue
-        success = Success(case.incident.pipeline, case.incident.environment, "", "", max(now, case.incident.last_event))
+        incident = case.incident
+        success = Success(incident.pipeline, incident.environment, "", "", max(now, incident.last_event))
         over = book.save_case(resolve(case, success, now=now))
-        book.decide(now, incident_id, "resolve", f"{channel} to {address} took a message")
+        book.decide(now, incident.id, "resolve", f"{channel} to {address} took a message")
         for talk in over.talks:
             replan(book, over, talk, rules, now=now)
             channels.add(talk.recipient.channel)

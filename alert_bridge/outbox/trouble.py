@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
+from alert_bridge.errors import DeliveryError
 from alert_bridge.fingerprint import fingerprint
 from alert_bridge.incidents import Event, absorb, open_case
-from alert_bridge.model import Duty, Recipient, Record, Severity
+from alert_bridge.model import Duty, Incident, Recipient, Record, Severity
 from alert_bridge.outbox.planning import Rules, replan
 from alert_bridge.policy.model import Policy
 from alert_bridge.routing import on_duty
@@ -15,7 +16,7 @@ from alert_bridge.store.control.cases import day_of
 from alert_bridge.store.control.database import Book
 from instrumentation import attributes as names
 
-__all__ = ["OWN_PIPELINE", "broken_channel", "operator", "report", "trouble_event", "trouble_mark"]
+__all__ = ["OWN_PIPELINE", "broken_channel", "is_trouble_with", "operator", "report", "trouble_event"]
 
 OWN_PIPELINE = "pipeline-alerts"
 OPERATOR_AUDIENCE = "infrastructure"
@@ -37,25 +38,28 @@ def trouble_event(kind: str, text: str, *, recipients: tuple[Recipient, ...], no
     return Event(record, Severity.ERROR, fingerprint(record), text.split("\n", 1)[0], recipients)
 
 
-def trouble_mark(channel: str, address: str) -> str:
-    """The fingerprint of a channel's trouble with one address."""
-    return trouble_event(_kind(channel, address), "", recipients=(), now=0).fingerprint.value
+def is_trouble_with(channel: str, incident: Incident) -> bool:
+    """Whether an incident is about this channel not working."""
+    return str(incident.sample.attributes.get(names.OWN_TROUBLE, "")).startswith(f"channel/{channel}/")
 
 
 def broken_channel(
     book: Book,
     channel: str,
     address: str,
-    text: str,
+    error: DeliveryError,
     recipients: tuple[Recipient, ...],
     rules: Rules,
     *,
     new_id: Callable[[], str],
     now: int,
 ) -> set[str]:
-    """Tell the operator that an address does not work; returns the channels that carry it."""
-    sentence = f"{channel} to {address} does not work and will not by itself: {text}. Mend it, then reload the bridge."
-    event = trouble_event(_kind(channel, address), sentence, recipients=recipients, now=now)
+    """Tell the operator that an address does not work; returns the channels that carry it.
+
+    The same answer from several addresses is one problem: a revoked token breaks them all.
+    """
+    text = f"{channel} to {address} does not work and will not by itself: {error}. Mend it, then reload the bridge."
+    event = trouble_event(f"channel/{channel}/{error.code}", text, recipients=recipients, now=now)
     return report(book, event, rules, new_id=new_id, now=now)
 
 
@@ -76,19 +80,23 @@ def report(book: Book, event: Event, rules: Rules, *, new_id: Callable[[], str],
     return {talk.recipient.channel for talk in saved.talks}
 
 
-def operator(policy: Policy, *, without: frozenset[tuple[str, str]], now: int) -> tuple[Recipient, ...]:
+def operator(
+    policy: Policy, *, without: frozenset[tuple[str, str]], now: int, avoid: str = ""
+) -> tuple[Recipient, ...]:
     """Whoever looks after the bridge: `infrastructure`, else the first audience that can be reached.
 
     Args:
         policy: the policy in force.
         without: (channel, address) pairs that do not work.
+        avoid: a channel that is in trouble, used only if there is no other way.
         now: nanoseconds since the epoch, for a rota.
     """
     for key in sorted(policy.audiences, key=lambda key: key != OPERATOR_AUDIENCE):
         contact = on_duty(key, policy, now)
         addresses = [("slack", contact.slack)] if contact.slack else []
         addresses += [("email", address) for address in contact.email]
-        working = [pair for pair in addresses if pair not in without]
+        possible = [pair for pair in addresses if pair not in without]
+        working = [pair for pair in possible if pair[0] != avoid] or possible
         if working:
             return tuple(
                 Recipient(channel, address, (key,), Duty.ACT, "looks after the alerting itself")
@@ -96,6 +104,3 @@ def operator(policy: Policy, *, without: frozenset[tuple[str, str]], now: int) -
             )
     return ()
 
-
-def _kind(channel: str, address: str) -> str:
-    return f"channel/{channel}/{address}"

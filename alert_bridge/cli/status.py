@@ -1,0 +1,128 @@
+"""`pipeline-alerts status`: books, queues and health per channel, read from control.db, whether the bridge runs or not."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+__all__ = ["command"]
+
+FOUND = 1  # exit code: a channel is broken, or the books do not balance
+NS = 1_000_000_000
+
+
+@click.command("status", help="Books, queues and health per channel. Exit code 1: something is broken or missing.")
+@click.option("--state", default="", metavar="DIR", help="The state directory of the bridge; PIPELINE_ALERTS_STATE.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+def command(state: str, as_json: bool) -> None:
+    """Read the store and say how things stand."""
+    from alert_bridge.settings import setting, state_home
+
+    folder = state or setting(os.environ, "PIPELINE_ALERTS_STATE")
+    found = status_of(Path(folder) if folder else state_home(os.environ))
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    else:
+        _print(found)
+    raise SystemExit(0 if found["ok"] else FOUND)
+
+
+def status_of(state: Path) -> dict[str, Any]:
+    """Everything `status` says, as one JSON-able document. Times are ISO 8601, UTC; null: never.
+
+    Raises:
+        SettingsError: no bridge ever worked on this state directory.
+    """
+    from alert_bridge.store.control import open_reader
+
+    reader = open_reader(state)
+    try:
+        meta, queues, broken = reader.meta(), reader.queues(), reader.broken()
+        books, health = reader.books(), {one.channel: one for one in reader.channel_health()}
+        counters, last_accepted = reader.counters(), reader.last_accepted()
+        open_incidents = len(reader.incidents(limit=1_000_000))
+    finally:
+        reader.close()
+    configured = {name.partition("/")[2]: why for name, why in meta.items() if name.startswith("channel/")}
+    waiting = {channel: (count, oldest) for channel, count, oldest in queues}
+    by_channel = {book.channel: book for book in books}
+    channels = []
+    for name in sorted({*configured, *by_channel, *health}):
+        book, state_of = by_channel.get(name), health.get(name)
+        count, oldest = waiting.get(name, (0, 0))
+        channels.append(
+            {
+                "channel": name,
+                "setup": configured.get(name, ""),
+                "books": {**asdict(book), "balance": book.balance} if book else None,
+                "queue": {"waiting": count, "oldest_due_at": _iso(oldest)},
+                "broken": [
+                    {"address": address, "since": _iso(since), "error": error}
+                    for channel, address, since, error in broken
+                    if channel == name
+                ],
+                "last_delivered_at": _iso(state_of.last_delivered_at if state_of else 0),
+                "last_failed_at": _iso(state_of.last_failed_at if state_of else 0),
+                "last_error": state_of.last_error if state_of else "",
+            }
+        )
+    return {
+        "ok": not broken and all(book.balance == 0 for book in books),
+        "running": _is_running(state),
+        "url": meta.get("url", ""),
+        "policy": {"path": meta.get("policy", ""), "problem": meta.get("policy_problem", "")},
+        "last_accepted_at": _iso(last_accepted),
+        "open_incidents": open_incidents,
+        "channels": channels,
+        "counters": counters,
+    }
+
+
+def _is_running(state: Path) -> bool:
+    """Whether a bridge holds the lock of its state directory."""
+    import fcntl
+
+    try:
+        with (state / "serve.lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def _iso(time: int) -> str | None:
+    return datetime.fromtimestamp(time / NS, UTC).isoformat(timespec="seconds") if time else None
+
+
+def _print(found: dict[str, Any]) -> None:
+    click.echo(
+        f"{'running' if found['running'] else 'not running'} · {found['url']} · policy {found['policy']['path']}"
+    )
+    if found["policy"]["problem"]:
+        click.echo(f"The newest policy file is not in force:\n{found['policy']['problem']}")
+    click.echo(f"last accepted {found['last_accepted_at'] or 'never'} · {found['open_incidents']} open incidents")
+    click.echo(
+        f"{'channel':<10}{'matched':>9}{'told':>9}{'queued':>9}{'suppr.':>9}{'dead':>9}{'missing':>9}  last delivered"
+    )
+    for channel in found["channels"]:
+        book = channel["books"] or {}
+        numbers = [book.get(name, 0) for name in ("matched", "delivered", "queued", "suppressed", "dead", "balance")]
+        click.echo(
+            f"{channel['channel']:<10}"
+            + "".join(f"{number:>9}" for number in numbers)
+            + f"  {channel['last_delivered_at'] or 'never'}"
+        )
+        if channel["queue"]["waiting"]:
+            click.echo(
+                f"  {channel['queue']['waiting']} messages wait, the oldest since {channel['queue']['oldest_due_at']}"
+            )
+        for broken in channel["broken"]:
+            click.echo(f"  BROKEN {broken['address']} since {broken['since']}: {broken['error']}")
