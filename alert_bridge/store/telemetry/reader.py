@@ -5,8 +5,9 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from itertools import islice
 from pathlib import Path
 
 from alert_bridge.model import MetricPoint, Record, Severity, Span
@@ -136,23 +137,17 @@ class Telemetry:
             return None if row is None else record_of(row)
 
     def search(self, text: str, *, run_id: str = "", limit: int = 100) -> Sequence[Record]:
-        """Records with the text in their body or attributes, in any case, the latest arrivals first.
+        """Records with the text in their body or attributes, in any case, the latest first.
 
         It looks for at most `SEARCH_SECONDS` and then answers with what it has; a run to look in makes it exact.
         """
         pattern = "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-        found: list[Record] = []
         with self._reading() as connection:
-            within = "logs.run = :run AND " if run_id else ""
-            values = {"run": _run(connection, run_id) if run_id else None, "pattern": pattern, "limit": limit}
-            with _deadline(connection, SEARCH_SECONDS):
-                rows = connection.execute(
-                    f"{_LOGS} WHERE {within}(logs.body LIKE :pattern ESCAPE '\\' "
-                    "OR logs.attributes LIKE :pattern ESCAPE '\\') ORDER BY logs.id DESC LIMIT :limit",
-                    values,
-                )
-                found.extend(map(record_of, rows))
-        return found
+            run = _run(connection, run_id) if run_id else None
+            if run_id and run is None:
+                return []
+            with closing(_matches(connection, pattern, run)) as matches:
+                return list(islice(matches, limit))
 
     def logs_after(self, cursor: int, *, limit: int = CURSOR_ROWS) -> Sequence[tuple[int, Record]]:
         """What arrived after ``cursor``, in the order of arrival, with the cursor to remember; begin with 0.
@@ -240,9 +235,31 @@ def _older(
     ).fetchall()
 
 
+def _matches(connection: sqlite3.Connection, pattern: str, run: int | None) -> Generator[Record, None, None]:
+    """Matches, the latest first: of a run by time, of the whole store by arrival.
+
+    One question per match: Python's cursor looks one row ahead, and loses the row that it has if that look is ended.
+    """
+    values: dict[str, object] = {"run": run, "pattern": pattern, "time": _LATEST, "id": _LATEST}
+    place, order = ("logs.id < :id", "logs.id DESC")
+    if run is not None:
+        place, order = "logs.run = :run AND (logs.time, logs.id) < (:time, :id)", "logs.time DESC, logs.id DESC"
+    with _deadline(connection, SEARCH_SECONDS):
+        while True:
+            row = connection.execute(
+                f"{_LOGS} WHERE {place} AND (logs.body LIKE :pattern ESCAPE '\\' "
+                f"OR logs.attributes LIKE :pattern ESCAPE '\\') ORDER BY {order} LIMIT 1",
+                values,
+            ).fetchone()
+            if row is None:
+                return
+            values |= {"time": row["time"], "id": row["id"]}
+            yield record_of(row)
+
+
 @contextmanager
 def _deadline(connection: sqlite3.Connection, seconds: float) -> Iterator[None]:
-    """End a question that takes longer; the rows that it gave until then stay."""
+    """End the question that runs after so long, and the block with it."""
     end = time.monotonic() + seconds
     connection.set_progress_handler(lambda: time.monotonic() > end, _SEARCH_STEPS_BETWEEN_LOOKS)
     try:

@@ -131,7 +131,7 @@ class RunBook:
                 environment = CASE WHEN environment = '' THEN :environment ELSE environment END,
                 trace_id = CASE WHEN trace_id = '' THEN :trace_id ELSE trace_id END,
                 first_seen = min(first_seen, :first), last_seen = max(last_seen, :last),
-                started = CASE WHEN started = 0 OR started > :started THEN :started ELSE started END,
+                started = CASE WHEN :started > 0 AND (started = 0 OR started > :started) THEN :started ELSE started END,
                 restarted = max(restarted, :restarted),
                 result = CASE WHEN :ended >= ended AND :ended > 0 THEN :result ELSE result END,
                 ended = max(ended, :ended),

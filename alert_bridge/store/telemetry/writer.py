@@ -115,9 +115,11 @@ class Appender:
 
     def logs(self, batch: Sequence[Record]) -> Appended:
         """Add the records that are not there yet, by uid."""
-        by_uid = {record.uid: record for record in reversed(batch)}  # the first of equal ones stays
+        by_uid: dict[str, Record] = {}
+        for record in batch:
+            by_uid.setdefault(record.uid, record)
         known = self._present("SELECT uid FROM logs WHERE uid IN (SELECT value FROM json_each(?))", list(by_uid))
-        fresh = [record for record in batch if record.uid not in known and by_uid[record.uid] is record]
+        fresh = [record for uid, record in by_uid.items() if uid not in known]
         speakers = self._speakers_of((record.resource, record.time) for record in fresh)
         runs = self._runs.of_records(fresh, speakers)
         self._connection.executemany(
@@ -146,17 +148,15 @@ class Appender:
 
     def spans(self, batch: Sequence[Span]) -> Appended:
         """Add the spans that are not there yet, by trace id and span id."""
-        by_identity = {(span.trace_id, span.span_id): span for span in reversed(batch)}
+        by_identity: dict[tuple[str, str], Span] = {}
+        for span in batch:
+            by_identity.setdefault((span.trace_id, span.span_id), span)
         known = self._present(
             "SELECT trace_id || span_id FROM spans WHERE (trace_id, span_id) IN "
             "(SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?))",
             list(by_identity),
         )
-        fresh = [
-            span
-            for span in batch
-            if span.trace_id + span.span_id not in known and by_identity[span.trace_id, span.span_id] is span
-        ]
+        fresh = [span for ids, span in by_identity.items() if "".join(ids) not in known]
         speakers = self._speakers_of((span.resource, span.end) for span in fresh)
         runs = self._runs.of_spans(fresh, speakers)
         self._connection.executemany(
