@@ -66,6 +66,11 @@ class Lane:
         self._thread: threading.Thread | None = None
 
     @property
+    def has_failed(self) -> bool:
+        """Whether the last answer to what it still has was none, or no."""
+        return bool(self._pieces) and not self._is_posting and bool(self.trouble)
+
+    @property
     def is_free(self) -> bool:
         """Whether a new batch may be given to it."""
         return not self._pieces
@@ -88,6 +93,7 @@ class Lane:
     def hurry(self) -> None:
         """Tries again at once: the end of the program is a reason not to wait."""
         self.not_before = 0.0
+        self.trouble = ""
 
     def close(self) -> None:
         """Lets the thread end when its request is over; never waits for it."""

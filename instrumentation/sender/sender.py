@@ -128,6 +128,8 @@ class Sender:
 
     def stop(self, within_s: float) -> Report:
         """Ships what is there and ends; after ``within_s`` seconds it ends with what it has."""
+        for lane in self._lanes.values():
+            lane.hurry()
         self._stop_at = time.monotonic() + within_s
         self.wake()
         self._done.wait(within_s + 0.05)
@@ -136,6 +138,13 @@ class Sender:
     def is_idle(self) -> bool:
         """Whether everything that was written so far is received; asked from another thread, so true at some moment."""
         return all(journal.is_settled and journal.size() <= journal.seen for journal in list(self._journals.values()))
+
+    def lost(self) -> int:
+        """Records that processes of this run could not keep, and could not say so themselves any more."""
+        reserves = [journal for journal in list(self._journals.values()) if journal.is_reserve]
+        for reserve in reserves:
+            reserve.reread_header()
+        return sum(reserve.lost for reserve in reserves)
 
     def report(self) -> Report:
         """How far it got."""
@@ -188,9 +197,14 @@ class Sender:
     def _is_over(self) -> bool:
         if self._stop_at is None:
             return False
-        if time.monotonic() >= self._stop_at:
+        if time.monotonic() >= self._stop_at or self._is_hopeless():
             return True
         return not self._is_behind and self._is_settled() and not self._has_news()
+
+    def _is_hopeless(self) -> bool:
+        """At the end: a receiver that just said no is left to whoever goes on shipping, without waiting for it."""
+        busy = [lane for lane in self._lanes.values() if not lane.is_free]
+        return bool(busy) and not self._is_behind and all(lane.has_failed for lane in busy)
 
     def _is_settled(self) -> bool:
         return not any(self._queued.values()) and all(journal.is_settled for journal in self._journals.values())

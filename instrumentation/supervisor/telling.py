@@ -69,7 +69,8 @@ class Teller:
 
     def lost(self, count: int) -> None:
         """Records that a full disk cost."""
-        self._tell(WARNING, "%d records could not be kept: no room for the journal", [count])
+        facts = {names.LOST_RECORDS: count}
+        self._tell(WARNING, "%d records could not be kept: no room for the journal", [count], attributes=facts)
 
     def death(self, death: Death, stage: str, model: str) -> bool:
         """A process below the program is gone, if that is worth telling; says whether it was.
