@@ -1,10 +1,11 @@
-"""What the policy says about one record, and who hears of it. Pure: the time is passed in, nothing is remembered."""
+"""What the policy says about one record, and who hears of it. Pure: the time is passed in."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from alert_bridge.model import AttributeValue, Duty, Recipient, Record, Severity
 from alert_bridge.policy.model import Contact, Policy, Route, Rule
@@ -17,6 +18,7 @@ MATCHED_CHARACTERS = 4_096
 
 TOLD_CHANNELS = ("slack", "email")
 
+_REMEMBERED = 256  # answers: more than a policy has different ones in a month, and the one before it
 _NANOSECONDS = 1_000_000_000
 _TEXTS = ("owner", "runbook", "effect", "fingerprint")
 _OWN_WORD_LINE = 0  # of the trail: the record's own attribute stands in no file
@@ -95,17 +97,24 @@ def recipients(judgement: Judgement, record: Record, policy: Policy, now_ns: int
     """
     if judgement.dropped:
         return ()
-    month = _month(now_ns)
     only = record.text(names.TEST_CHANNEL) if is_test(record) else ""
+    return _told(policy, judgement.severity, judgement.audiences, only, _month(now_ns))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _told(
+    policy: Policy, severity: Severity, audiences: tuple[str, ...] | None, only: str, month: str
+) -> tuple[Recipient, ...]:
+    """Remembered, because a flood of errors asks the same question ten thousand times."""
     result: list[Recipient] = []
     for channel in TOLD_CHANNELS:
         routes = [
             route
             for route in policy.routes
-            if route.channel == channel and judgement.severity >= route.min_severity and only in ("", channel)
+            if route.channel == channel and severity >= route.min_severity and only in ("", channel)
         ]
         if routes:
-            result += _in_channel(channel, routes, judgement, policy, month)
+            result += _in_channel(channel, routes, audiences, policy, month)
     return tuple(sorted(result, key=lambda recipient: (recipient.channel, recipient.address)))
 
 
@@ -122,11 +131,11 @@ def on_duty(audience: str, policy: Policy, now_ns: int) -> Contact:
 
 
 def _in_channel(
-    channel: str, routes: list[Route], judgement: Judgement, policy: Policy, month: str
+    channel: str, routes: list[Route], audiences: tuple[str, ...] | None, policy: Policy, month: str
 ) -> Iterator[Recipient]:
     gathered: dict[str, list[tuple[str, str, str]]] = {}  # normal form -> (address as written, audience, why)
     for key in policy.audiences:
-        if judgement.audiences is not None and key not in judgement.audiences:
+        if audiences is not None and key not in audiences:
             continue
         lines = sorted(route.line for route in routes if key in route.audiences)
         if lines:
@@ -138,10 +147,10 @@ def _in_channel(
         for address, reason in _addresses(key, channel, policy, month):
             gathered.setdefault(_normal(channel, address), []).append((address, key, why + reason))
     for entries in gathered.values():
-        audiences = tuple(audience for _, audience, _ in entries)
-        acts = any(policy.audiences[audience].duty is Duty.ACT for audience in audiences)
+        behind = tuple(audience for _, audience, _ in entries)
+        acts = any(policy.audiences[audience].duty is Duty.ACT for audience in behind)
         reasons = "; ".join(f"{audience}: {why}" for _, audience, why in entries)
-        yield Recipient(channel, entries[0][0], audiences, Duty.ACT if acts else Duty.INFORM, reasons)
+        yield Recipient(channel, entries[0][0], behind, Duty.ACT if acts else Duty.INFORM, reasons)
 
 
 def _addresses(key: str, channel: str, policy: Policy, month: str) -> Iterator[tuple[str, str]]:

@@ -55,9 +55,12 @@ class Match:
 
 def _test(key: str, glob: Glob) -> Callable[[str], bool]:
     """A type is written as in the code that raises it, with or without its module."""
-    if key == EXCEPTION_TYPE:
-        return lambda text: glob.matches(text) or glob.matches(text.rpartition(".")[2])
-    return glob.matches
+    if key != EXCEPTION_TYPE:
+        return glob.matches
+    if glob.is_literal and "." not in glob.pattern:
+        name, with_module = glob.pattern, f".{glob.pattern}"
+        return lambda text: text == name or text.endswith(with_module)
+    return lambda text: glob.matches(text) or glob.matches(text.rpartition(".")[2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +137,12 @@ class Retention:
     issues: float = 5 * 365 * _DAY_SECONDS
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Policy:
-    """One policy file. Audiences with a rota get this month's contact through `alert_bridge.routing`."""
+    """One policy file as it was read; two are equal only if they are the same reading (``digest`` tells files apart).
+
+    Audiences with a rota get this month's contact through `alert_bridge.routing`.
+    """
 
     path: Path
     audiences: Mapping[str, Audience]
