@@ -68,12 +68,16 @@ def _spans(site: Site, focus: Focus) -> Sequence[Span]:
     return spans or (site.telemetry.trace_spans(focus.trace_id) if focus.trace_id else ())
 
 
-def _reason(record: Record) -> str:
-    """Type and first line of the exception, else the second thing the record says."""
+def _reason(record: Record, title: str) -> str:
+    """What the record says beyond the title: its exception, else its own first line; empty if the title has it all."""
     kind, message = record.text(names.EXCEPTION_TYPE), first_line(record.text(names.EXCEPTION_MESSAGE))
-    if kind or message:
-        return visible(": ".join(part for part in (kind, message) if part))
-    return visible(first_line(record.body))
+    exception = ": ".join(part for part in (kind, message) if part)
+    unqualified = ": ".join(part for part in (kind.rpartition(".")[2], message) if part)
+    said = first_line(title)
+    if exception and unqualified not in said and said not in exception:
+        return visible(exception)
+    body = first_line(record.body)
+    return "" if body in said or said in body else visible(body)
 
 
 def _run_facts(site: Site, focus: Focus, record: Record) -> list[tuple[str, str]]:
@@ -149,7 +153,7 @@ def show_incident(site: Site, request: Request) -> Response:
         incident=incident,
         focus=focus,
         record=record,
-        reason=_reason(record),
+        reason=_reason(record, incident.title),
         code_place=visible(":".join(part for part in where[:2] if part) + (f" in {where[2]}" if where[2] else "")),
         path_names=[visible(name) for name in stage_path(spans, focus.span_id)],
         tree=waterfall(spans, focus=focus.span_id, echoes=focus.echoes, moment=focus.time),

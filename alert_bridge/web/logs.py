@@ -172,7 +172,7 @@ def search(site: Site, request: Request) -> Response:
 def _address_of(site: Site, words: str) -> str:
     if site.control.incident(words) is not None:
         return f"/incidents/{quote(words, safe='')}"
-    if site.telemetry.run(words) is not None:
-        return f"/runs/{quote(words, safe='')}"
     trace = _TRACE_ID.fullmatch(words)
-    return f"/traces/{trace[1].lower()}" if trace else ""
+    if trace:
+        return f"/traces/{trace[1].lower()}"
+    return f"/runs/{quote(words, safe='')}" if site.telemetry.run(words) is not None else ""

@@ -325,7 +325,7 @@ def month() -> tuple[MemoryControl, MemoryTelemetry]:
     fetch = _incident(
         sample,
         FETCH,
-        "Fetch of queryset fatalities_cm failed after 3 attempts",
+        "DataFetchError: queryset fatalities_cm could not be fetched: connection refused by data.internal:80",
         first_event=failed[0].time,
         last_event=failed[-1].time,
         count=4,
