@@ -1,4 +1,4 @@
-"""`pipeline-alerts status`: books, queues and health per channel, read from control.db, whether the bridge runs or not."""
+"""`pipeline-alerts status`: books, queues and health per channel, read from control.db, beside a bridge or alone."""
 
 from __future__ import annotations
 

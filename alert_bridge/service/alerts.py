@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import logging
 import os
@@ -12,7 +13,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import FrameType
 
 import uvicorn
@@ -72,7 +73,7 @@ def run(settings: ServiceSettings, listening: socket.socket, environ: Mapping[st
             timeout_graceful_shutdown=1,
             server_header=False,
         ),
-        bridge.announce,
+        bridge,
     )
     try:
         server.run(sockets=[listening])
@@ -83,13 +84,15 @@ def run(settings: ServiceSettings, listening: socket.socket, environ: Mapping[st
 class _Server(uvicorn.Server):
     """Says when it listens."""
 
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, bridge: _Bridge) -> None:
         super().__init__(config)
-        self._announce = announce
+        self._bridge = bridge
+        self._preparing: asyncio.Task[object] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._announce()
+        self._bridge.announce()
+        self._preparing = asyncio.create_task(self._bridge.relay.prepare())
 
 
 class _Bridge:
@@ -139,11 +142,11 @@ class _Bridge:
         self._upkeep = Upkeep(
             store, policy=self.rulebook.policy, rules=self.rulebook.rules, clock=time.time_ns, wake=self.wake
         )
-        relay = Relay(settings.telemetry_socket)
+        self.relay = Relay(settings.telemetry_socket)
         watch = Watch(
             intake=self._intake,
             couriers=tuple(self._couriers.values()),
-            relay=relay,
+            relay=self.relay,
             rulebook=self.rulebook,
             reader=reader,
             clock=time.time_ns,
@@ -159,7 +162,9 @@ class _Bridge:
                 channels=tuple(ChannelSetup(state.name, not state.configured, state.why) for state in states),
             ),
         )
-        self.app = application(Doors(self._intake, relay, self.gauges, watch, settings.tokens, self._on_refused), pages)
+        self.app = application(
+            Doors(self._intake, self.relay, self.gauges, watch, settings.tokens, self._on_refused), pages
+        )
 
     def start(self) -> None:
         now = time.time_ns()

@@ -1,4 +1,4 @@
-"""Laws of the engine: any order gives the same incidents and counts (B5), and the books balance whatever happens (B27)."""
+"""Laws of the engine: any order gives the same incidents and counts (B5); books balance whatever happens (B27)."""
 
 from __future__ import annotations
 
