@@ -136,8 +136,9 @@ class Reporter:
     def _name_disabled_loggers(self) -> None:
         if self.logging is None:
             return
+        logger_type = self.logging.Logger  # a configuration marks placeholders too, which nobody logs to
         known = dict(self.logging.root.manager.loggerDict)
-        disabled = sorted(name for name, logger in known.items() if getattr(logger, "disabled", False))
+        disabled = sorted(name for name, it in known.items() if isinstance(it, logger_type) and it.disabled)
         if not disabled:
             return
         from .values import quote, text

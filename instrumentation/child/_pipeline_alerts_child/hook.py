@@ -6,11 +6,13 @@ that costs the user their console.
 
 from __future__ import annotations
 
+import sys
+
 from . import names
 
 TYPE_CHECKING = False  # the real one costs every child the import of typing
 if TYPE_CHECKING:
-    from types import ModuleType
+    from types import CodeType, ModuleType
     from typing import Any
 
     from .journal import Journal
@@ -42,10 +44,10 @@ def install(logging: ModuleType, journal: Journal, encoder: Encoder, floor: int 
             pass
         return original(self, record)
 
-    # `logging` skips frames of its own file when it looks for the caller and when it prints the stack of a handler that
-    # failed; the first line is the original's, so that a traceback through us shows the text of that method.
+    # `logging` skips frames of its own file when it looks for the caller, and when it prints the stack of a handler that
+    # failed. In a traceback through us, every line of ours is the first of the method that it stands for.
     callHandlers.__code__ = callHandlers.__code__.replace(
-        co_filename=code.co_filename, co_firstlineno=code.co_firstlineno
+        co_filename=code.co_filename, co_firstlineno=code.co_firstlineno, **_on_one_line(callHandlers.__code__)
     )
     callHandlers.__qualname__ = original.__qualname__
     callHandlers.__doc__ = original.__doc__
@@ -58,3 +60,14 @@ def installed(logging: ModuleType) -> Journal | None:
     """The journal that the module's records go to, or None."""
     found: Journal | None = getattr(logging.Logger.callHandlers, _MARK, None)
     return found
+
+
+def _on_one_line(code: CodeType) -> dict[str, Any]:
+    """The code's line table with everything on its first line and without columns (CPython, Objects/*_notes.txt)."""
+    size = len(code.co_code)
+    if sys.version_info >= (3, 11):
+        units = range(0, size // 2, 8)
+        return {"co_linetable": b"".join(bytes((0xE8 | min(8, size // 2 - at) - 1, 0)) for at in units)}
+    if sys.version_info >= (3, 10):
+        return {"co_linetable": b"\xfe\0" * (size // 254) + bytes((size % 254, 0))}
+    return {"co_lnotab": b""}

@@ -153,19 +153,27 @@ def _formatted(message: object, args: object, words: Callable[[object], str]) ->
         return template, ""
     if words is not describe:
         return template, ',"a":[%s]' % ",".join(quote(words(value)) for value in _each(args))
+    if type(args) is tuple and not _asks_for_repr(template):
+        short = tuple([plain(value) for value in args])  # calls the program's `__str__` once, like any handler would
+        arguments = _arguments(short)
+        try:
+            if arguments and template % short is not None:
+                return template, arguments
+        except Exception:  # the argument was more of a number than its text is, or the call is malformed
+            pass
     try:
-        said = template % args
+        return template % args, ""
     except Exception:  # a malformed call: keep what was given, the parent says so
         return template, ',"a":[%s]' % ",".join(text(value) for value in _each(args))
-    if type(args) is tuple:
-        try:
-            short = tuple([plain(value) for value in args])
-            arguments = _arguments(short)
-            if arguments and template % short == said:
-                return template, arguments
-        except Exception:
-            pass
-    return said, ""
+
+
+def _asks_for_repr(template: str) -> bool:
+    """Whether an argument may be shown as `repr()` (`%r`, `%-20r`, `%a`), which its text cannot stand for."""
+    for piece in template.split("%")[1:]:
+        conversion = piece.lstrip("#0123456789.*+- ")[:1]
+        if conversion in ("r", "a"):
+            return True
+    return False
 
 
 def _each(args: object) -> tuple[object, ...]:
