@@ -5,11 +5,14 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from alert_bridge.errors import PolicyError
+from alert_bridge.errors import Diagnostic, PolicyError
 from alert_bridge.policy.load import load
 from alert_bridge.policy.source import MAX_BYTES, read_source
 
+EXAMPLE = Path(__file__).parents[2] / "examples" / "monthly_run" / "alerting.yaml"
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{chr(98 + i)}: &{chr(98 + i)} [{', '.join([f'*{chr(97 + i)}'] * 9)}]\n" for i in range(20)
 )
@@ -106,3 +109,31 @@ def test_what_yaml_would_turn_into_something_else_stays_as_it_is_written(tmp_pat
     source, _ = read_source(path)
 
     assert source.data == {"country": "NO", "time": "1:30", "month": "2026-11", "code": "0137", "nothing": None}
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    start=st.integers(0, 3_000),
+    length=st.integers(0, 40),
+    inserted=st.one_of(
+        st.text(max_size=12), st.sampled_from(["{", "]", ": ", "\n- ", "&a ", "<<: ", "!!int ", "? ", "~"])
+    ),
+)
+def test_a_policy_with_any_piece_replaced_is_read_or_refused_but_never_breaks_the_reader(
+    tmp_path, start, length, inserted
+):
+    path = tmp_path / "alerting.yaml"
+    text = EXAMPLE.read_text(encoding="utf-8")
+    changed = text[:start] + inserted + text[start + length :]
+    path.write_bytes(changed.encode("utf-8", "surrogatepass"))
+
+    places = [(found.line, found.column) for found in mistakes(path)]
+    assert all(column >= 1 and 1 <= line <= len(changed.split("\n")) + 1 for line, column in places)
+
+
+def mistakes(path: Path) -> tuple[Diagnostic, ...]:
+    try:
+        load(path)
+    except PolicyError as error:
+        return error.diagnostics
+    return ()
