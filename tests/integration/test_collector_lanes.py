@@ -36,6 +36,10 @@ SECRETS = {
     "jwt": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
     "pem": "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA0Z\nline two\n-----END RSA PRIVATE KEY-----",
     "bearer": "Bearer abcdef0123456789",
+    "stripe": "sk_live_" + "4e" * 12,
+    "openai": "sk-proj-" + "Ab3" * 10,
+    "sendgrid": "SG." + "a1" * 11 + "." + "b2" * 20,
+    "w&b": "wandb login 0123456789abcdef0123456789abcdef01234567",
 }
 
 
@@ -162,15 +166,42 @@ def test_a_record_keeps_the_identity_that_it_came_with(lanes):
 
 def test_no_secret_or_home_folder_leaves_the_collector_on_any_lane_or_signal(lanes):
     collector, sink = lanes
+    line, address = (
+        f"login failed: password={PASSWORD}, retrying",
+        f"postgresql://reader:{PASSWORD}@db.example.org/views",
+    )
     texts = [f"before {secret} after" for secret in SECRETS.values()]
     texts += [
-        f"login failed: password={PASSWORD}, retrying",
+        line,
+        address,
         f"config: {{'db_password': '{PASSWORD} with spaces', 'api-key': \"{PASSWORD}\"}}",
         f'escaped {{\\"secret\\": \\"{PASSWORD}\\"}}',
-        f"postgresql://reader:{PASSWORD}@db.example.org/views",
         f"redis://:p@{PASSWORD}@cache.example.org:6379/0",
         f"SECRET_KEY={PASSWORD} API-KEY : {PASSWORD}",
         f"pwd=with,comma;{PASSWORD}, retrying",
+        *(
+            frame.format(name=name, secret=PASSWORD)
+            for name in (
+                "DB_PASSWORD",
+                "X-Api-Key",
+                "client_secret",
+                "aws_secret_access_key",
+                "accessToken",
+                "AccountKey",
+            )
+            for frame in (
+                "{name} := {secret}",
+                "{name} => {secret}",
+                "f({name}='{secret}')",
+                "x=1&{name}={secret}&y=2",
+                "'{name}': '{secret}'",
+                '"{name}": "a\\"{secret}"',
+                '{name}="{secret} cut off',
+            )
+        ),
+        f"psql --password {PASSWORD} -h db",
+        f"https://store.example.org/f?sig={PASSWORD}&se=1",
+        f"postgresql://reader:p@s/{PASSWORD}@db:5432/views",
         f"> Authorization: Basic {PASSWORD}",
         f"authorization: bearer {PASSWORD}",
         "reading /home/jane-doe/views/train.py",
@@ -182,12 +213,12 @@ def test_no_secret_or_home_folder_leaves_the_collector_on_any_lane_or_signal(lan
 
     records = [record(text, 17, mark="secrets") for text in texts]
     records.append(record(nested, 17, mark="secrets"))
-    records.append(record("attributes", 17, mark="secrets", db_password=number_secret, nested=nested, line=texts[6]))
+    records.append(record("attributes", 17, mark="secrets", db_password=number_secret, nested=nested, line=line))
     body = logs_request(*records, resource=resource)
     trace = "cd" * 16
     spans = spans_request(
-        span(f"connect password={PASSWORD}", trace_id=trace, status=2, message=texts[9], query=texts[6],
-             events=[("exception", {"exception.message": texts[6]})]),
+        span(f"connect password={PASSWORD}", trace_id=trace, status=2, message=address, query=line,
+             events=[("exception", {"exception.message": line})]),
         resource=resource,
     )  # fmt: skip
     assert post(f"{collector.http_endpoint}/v1/logs", body).status == 200
@@ -215,6 +246,7 @@ def test_what_is_no_secret_stays_readable(lanes):
         "password=[redacted] for reader, token='[redacted]'",
         "postgresql://reader:[redacted]@db.example.org/views is down",
         "GET http://127.0.0.1:4318/v1/logs failed at commit 0a1b2c3d4e5f60718293a4b5c6d7e8f901234567",
+        "South Asia: 12 rows; desk-top; risk-averse-behaviour-of-many-agents",
         "basic statistics of the bearer certificates, secretly keyed by token",
         "row sum of country_month is 1.7 at ~/views/reconcile.py:88",
     ]
