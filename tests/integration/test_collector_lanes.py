@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -153,6 +154,30 @@ def test_records_that_differ_in_anything_get_different_identities(lanes):
 
     alerts, _ = both_lanes(sink, "different", count=8, alerts=8)
     assert len({uid(entry) for entry in alerts}) == 8
+
+
+def test_equal_records_without_any_time_are_two_and_get_the_time_of_their_arrival(lanes):
+    collector, sink = lanes
+    before = time.time_ns()
+
+    send(collector, record("boom", 17, mark="timeless", at=0, observed=0))
+    send(collector, record("boom", 17, mark="timeless", at=0, observed=0))
+
+    alerts, _ = both_lanes(sink, "timeless", count=2, alerts=2)
+    assert len({uid(entry) for entry in alerts}) == 2
+    assert all(before <= entry.observed_time_unix_nano <= time.time_ns() for entry in alerts)
+
+
+def test_a_record_with_only_its_own_time_is_one_when_it_is_sent_again(lanes):
+    collector, sink = lanes
+    half = record("boom", 17, mark="half", at=1_790_000_000_000_000_000, observed=0)
+
+    send(collector, half)
+    send(collector, half)
+
+    alerts, _ = both_lanes(sink, "half", count=2, alerts=2)
+    assert len({uid(entry) for entry in alerts}) == 1
+    assert all(entry.observed_time_unix_nano > 0 for entry in alerts)
 
 
 def test_a_record_keeps_the_identity_that_it_came_with(lanes):
