@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,10 +12,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from alert_bridge.errors import IntakeError, StoreBusy, TooLarge
+from alert_bridge.errors import IntakeError, StoreBusy
 from alert_bridge.intake import Intake
-from alert_bridge.otlp import DEFAULT
 from alert_bridge.service.answers import bad, busy, taken
+from alert_bridge.service.arrivals import has_token, read_body
 from alert_bridge.service.gauges import Gauges
 from alert_bridge.service.relay import Relay
 from alert_bridge.service.watch import Watch
@@ -78,11 +77,10 @@ def application(doors: Doors, pages: Sequence[BaseRoute]) -> Starlette:
 async def _guarded(request: Request, doors: Doors, answer: Callable[[bytes], Awaitable[Response]]) -> Response:
     """An OTLP path never answers with what makes a Collector throw data away, whatever happens."""
     try:
-        if doors.tokens and not _has_token(request, doors.tokens):
+        if not has_token(request, doors.tokens):
             doors.on_refused()
             return busy(request, "the token is missing or wrong: set it in the sender, which keeps this until then")
-        body = await _body(request)
-        return await answer(body)
+        return await answer(await read_body(request))
     except IntakeError as error:
         doors.gauges.count("bad_requests")
         log.warning("A request to %s was refused: %s", request.url.path, error)
@@ -111,23 +109,3 @@ async def _bulk(request: Request, doors: Doors, body: bytes) -> Response:
         kept, answer = await asyncio.gather(_take(request, doors, body), doors.relay.hand_on(request, body))
         return answer if answer.status_code != 200 else kept  # noqa: PLR2004 - HTTP's own number
     return await doors.relay.hand_on(request, body)
-
-
-async def _body(request: Request) -> bytes:
-    """The body, up to the limit that is also said to the sender."""
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > DEFAULT.body_bytes:
-            raise TooLarge(f"The body has more than {DEFAULT.body_bytes:,} bytes: send less at once")
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def _has_token(request: Request, tokens: Sequence[str]) -> bool:
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        return False
-    # Every token is compared, so that the time taken says nothing about which one was close.
-    return any([hmac.compare_digest(given.strip().encode(), token.encode()) for token in tokens])  # noqa: C419

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import FrameType
 
@@ -65,6 +65,7 @@ def serve(settings: ServiceSettings) -> int:
     """
     lock = _own(settings.state)
     listening = _listen(settings.host, settings.port)
+    settings = replace(settings, port=listening.getsockname()[1])
     alive_read, alive_write = os.pipe()  # children see its end when this process is gone, however it went
     orders = _Orders()
     signals = _obey(orders)

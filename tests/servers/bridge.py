@@ -1,0 +1,145 @@
+"""The real bridge as a user starts it: `pipeline-alerts serve` as a process, on a port of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+import httpx
+
+from alert_bridge.store.control import SqliteControlReader, open_reader
+
+POLICY = """\
+version: 1
+audiences:
+  mdd: {name: MD&D, slack: "#mdd", email: [mdd@site.test]}
+  infrastructure: {name: Infrastructure, slack: "#infra", email: [infra@site.test]}
+routes:
+  - {channel: slack, min_severity: ERROR, audiences: [mdd]}
+  - {channel: email, min_severity: ERROR, audiences: [mdd]}
+grouping: {hold: 0s, repeat_after: 24h, resolve_after: next_success}
+"""
+START_WITHIN_S = 30.0
+POLL_S = 0.005
+
+
+class BridgeProcess:
+    """Starts on entry and ends on exit; `kill` and `start` in between play what happens to real ones."""
+
+    def __init__(self, folder: Path, *, policy: str = POLICY, environ: Mapping[str, str] | None = None, port: int = 0):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.state = folder / "state"
+        self.policy = folder / "alerting.yaml"
+        self.policy.write_text(policy, encoding="utf-8")
+        self.log = folder / "serve.log"
+        self.port = port
+        self.url = ""
+        self.line = ""
+        self.process: subprocess.Popen[str] | None = None
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(_OURS)}
+        self.environ = {**clean, **(environ or {})}
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def command(self, *more: str) -> list[str]:
+        """The command line that `start` runs."""
+        listen = f"127.0.0.1:{self.port}"
+        arguments = ["serve", "--policy", str(self.policy), "--state", str(self.state), "--listen", listen]
+        return [sys.executable, "-m", "alert_bridge.cli", *arguments, *more]
+
+    def start(self) -> None:
+        """Return when it said that it listens."""
+        with self.log.open("a", encoding="utf-8") as log:
+            self.process = subprocess.Popen(
+                self.command(), stdout=subprocess.PIPE, stderr=log, text=True, env=self.environ
+            )
+        self.line = self._first_line()
+        self.url = self.line.split()[1]
+        self.port = int(self.url.rpartition(":")[2])
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        if self.process is None:
+            return 0
+        self.process.terminate()
+        code = self.process.wait(10)
+        self._forget()
+        return code
+
+    def kill(self) -> None:
+        """SIGKILL to the whole service at once, as a machine that stops does."""
+        assert self.process is not None
+        children = self.children()
+        self.process.kill()
+        for pid in children.values():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait(10)
+        self._forget()
+
+    def children(self) -> dict[str, int]:
+        """The pids of the service's processes, by role."""
+        assert self.process is not None
+        listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text(encoding="ascii")
+        found = {}
+        for pid in listed.split():
+            with contextlib.suppress(OSError):
+                arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                if b"alert_bridge.service" in arguments:
+                    found[arguments[arguments.index(b"alert_bridge.service") + 1].decode()] = int(pid)
+        return found
+
+    def wait_until_ready(self, within_s: float = START_WITHIN_S) -> None:
+        """Return when `/readyz` says so."""
+        wait_for(self._is_ready, within_s, lambda: self.log.read_text(encoding="utf-8")[-3_000:])
+
+    def reader(self) -> SqliteControlReader:
+        """Its control.db."""
+        return open_reader(self.state)
+
+    def _is_ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def _first_line(self) -> str:
+        assert self.process is not None
+        assert self.process.stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            ready = selector.select(START_WITHIN_S)
+        line = self.process.stdout.readline() if ready else ""
+        if not line:
+            self.process.kill()
+            raise AssertionError(f"serve did not come up:\n{self.log.read_text(encoding='utf-8')[-3_000:]}")
+        return line.strip()
+
+    def _forget(self) -> None:
+        if self.process is not None and self.process.stdout is not None:
+            self.process.stdout.close()
+        self.process = None
+
+
+def wait_for(condition, within_s: float = 10.0, why=lambda: "") -> None:
+    """Poll until it holds; fail with the reason after the deadline."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {within_s} s {why()}"
+        time.sleep(POLL_S)
+
+
+_OURS = ("PIPELINE_ALERTS_", "SLACK_", "SMTP_", "PREFECT_", "WANDB_", "OTEL_")
