@@ -23,7 +23,7 @@ def note_end():
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """A way to end. ``records`` that the program logs; ``uncaught`` exceptions that end or hit it, told by the child."""
+    """A way to end: how many records the program logs, and how many exceptions nobody catches in it."""
 
     source: str
     uncaught: int = 0
@@ -110,7 +110,8 @@ DEATHS: dict[str, Death] = {
     ),
     "subprocess of a subprocess": Death(
         "import subprocess\n"
-        "inner = 'import logging; logging.basicConfig(level=20)\\nfor n in range(1000): logging.info(\"row %d\", n)\\n'\n"
+        "inner = 'import logging; logging.basicConfig(level=20)\\n'\n"
+        "inner += 'for number in range(1000): logging.info(\"row %d\", number)\\n'\n"
         "inner += 'logging.error(\"it failed\")'\n"
         "outer = 'import subprocess, sys; subprocess.run([sys.executable, \"-c\", ' + repr(inner) + '])'\n"
         "subprocess.run([sys.executable, '-c', outer]); note_end()",
