@@ -62,7 +62,8 @@ def completed(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment with the defaults of a plain user's machine: a state folder of their own, a memory limit."""
     home = environ.get("XDG_STATE_HOME", "").strip()
     state = (Path(home) if home else Path.home() / ".local" / "state") / "pipeline-alerts" / "collector"
-    filled = {**environ}
+    # Meant for a pipeline in the same shell: the Collector's reports on itself would take them on, headers included.
+    filled = {name: value for name, value in environ.items() if not name.startswith("OTEL_")}
     if not filled.get("OTELCOL_STATE_DIR"):
         filled["OTELCOL_STATE_DIR"] = str(state)
     filled.setdefault("GOMEMLIMIT", MEMORY_LIMIT)

@@ -243,6 +243,13 @@ def test_a_plain_user_gets_a_state_folder_of_their_own_and_paths_join_cleanly():
     assert filled["BRIDGE_URL"] == "http://bridge:4319"
 
 
+def test_what_a_pipeline_in_the_same_shell_sets_does_not_reach_the_collector():
+    filled = completed({"OTEL_EXPORTER_OTLP_HEADERS": "authorization=secret", "OTELCOL_HTTP_ADDR": "127.0.0.1:1"})
+
+    assert "OTEL_EXPORTER_OTLP_HEADERS" not in filled
+    assert filled["OTELCOL_HTTP_ADDR"] == "127.0.0.1:1"
+
+
 def test_every_setting_of_the_configuration_and_its_overlays_is_documented():
     folder = Path(__file__).parents[2]
     text = (folder / "docs" / "operations.md").read_text()

@@ -1,0 +1,74 @@
+"""A real Collector in front of the real bridge: the two halves keep each other's contract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from collector.process import Collector
+from tests.servers.bridge import BridgeProcess, wait_for
+from tests.servers.collector import collector_for
+from tests.servers.otlp_client import logs_request, post, record
+
+pytestmark = pytest.mark.collector
+
+TOKEN = "the-bridge-knows-this"
+WITHIN_SECONDS = 30.0
+
+
+def send(collector: Collector, body: str, severity: int = 17) -> None:
+    assert post(f"{collector.http_endpoint}/v1/logs", logs_request(record(body, severity))).status == 200
+
+
+def told(bridge: BridgeProcess, text: str) -> int:
+    """How many Slack messages about this were kept as previews."""
+    reader = bridge.reader()
+    try:
+        return sum(one.channel == "slack" and text in one.payload for one in reader.previewed(limit=1_000))
+    finally:
+        reader.close()
+
+
+def test_an_error_is_told_once_although_both_lanes_bring_it_and_an_info_never(tmp_path: Path):
+    with BridgeProcess(tmp_path / "bridge") as bridge, collector_for(tmp_path, bridge.url) as collector:
+        bridge.wait_until_ready()
+
+        send(collector, "nothing to see", severity=9)
+        send(collector, "reconcile refused to publish")
+
+        wait_for(lambda: told(bridge, "reconcile refused to publish") == 1, WITHIN_SECONDS)
+        assert told(bridge, "nothing to see") == 0
+        assert "Dropping data" not in collector.log.read_text()
+
+
+def test_a_wrong_token_loses_nothing_and_the_alert_goes_out_when_it_is_mended(tmp_path: Path):
+    file = tmp_path / "bridge_token"
+    file.write_text("an-old-one\n")
+    with (
+        BridgeProcess(tmp_path / "bridge", environ={"PIPELINE_ALERTS_TOKEN": TOKEN}) as bridge,
+        collector_for(tmp_path, bridge.url, BRIDGE_TOKEN_FILE=str(file)) as collector,
+    ):
+        bridge.wait_until_ready()
+        send(collector, "disk is full")
+        # The operator hears of it by the bridge itself, which cannot know what it turns away.
+        wait_for(lambda: told(bridge, "token is missing or wrong") >= 1, WITHIN_SECONDS)
+        assert told(bridge, "disk is full") == 0
+
+        file.write_text(f"{TOKEN}\n")
+
+        wait_for(lambda: told(bridge, "disk is full") == 1, WITHIN_SECONDS)
+        assert "Dropping data" not in collector.log.read_text()
+
+
+def test_an_alert_that_came_while_the_bridge_was_down_is_told_when_it_is_back(tmp_path: Path):
+    with BridgeProcess(tmp_path / "bridge") as bridge, collector_for(tmp_path, bridge.url) as collector:
+        bridge.wait_until_ready()
+        bridge.kill()
+        send(collector, "nobody is listening")
+        collector.kill()
+
+        collector.start()
+        bridge.start()
+
+        wait_for(lambda: told(bridge, "nobody is listening") == 1, WITHIN_SECONDS)
