@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from collector import build, cache, release
 from collector.build import Progress
 from collector.errors import CollectorError
 
-__all__ = ["REQUIRED", "Source", "find", "install", "missing_components"]
+__all__ = ["REQUIRED", "Source", "find", "install", "unsuitable"]
 
 NAMES = ("otelcol-alerts", "otelcol-contrib", "otelcol")
 REQUIRED = frozenset(
@@ -23,7 +24,10 @@ REQUIRED = frozenset(
     }
 )  # fmt: skip
 """Component types that otel-collector.yaml and its everyday overlays name, as `otelcol components` spells them."""
+MINIMUM_VERSION = (0, 156)
+"""The first release that has all that the configuration says, `max_size` of file_storage last."""
 COMPONENTS_TIMEOUT_SECONDS = 20
+_VERSION = re.compile(r"^\s*version: v?(\d+)\.(\d+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +53,13 @@ def find(environ: Mapping[str, str]) -> Path | None:
         path = shutil.which(named, path=environ.get("PATH"))
         if path is None:
             raise CollectorError(f"OTELCOL names {named}, which is not a program: correct it or unset it")
-        missing = missing_components(Path(path))
-        if missing:
-            raise CollectorError(f"OTELCOL names {path}, which lacks {', '.join(sorted(missing))}: use otelcol-contrib")
+        reason = unsuitable(Path(path))
+        if reason:
+            raise CollectorError(f"OTELCOL names {path}, which {reason}: use otelcol-contrib {cache.VERSION}")
         return Path(path)
     for name in NAMES:
         path = shutil.which(name, path=environ.get("PATH"))
-        if path is not None and not missing_components(Path(path)):
+        if path is not None and not unsuitable(Path(path)):
             return Path(path)
     return cache.cached(environ)
 
@@ -85,16 +89,21 @@ def install(
         return _checked(_get(environ, source or Source(), progress))
 
 
-def missing_components(binary: Path) -> frozenset[str]:
-    """What this Collector lacks of `REQUIRED`; all of it if the program is no Collector."""
+def unsuitable(binary: Path) -> str:
+    """Why this program cannot be our Collector, as the end of a sentence; empty if it can."""
     try:
         answer = subprocess.run(  # noqa: S603 - the binary that the user has chosen
             [binary, "components"], capture_output=True, text=True, timeout=COMPONENTS_TIMEOUT_SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
-        return REQUIRED
-    names = {line.split("name:", 1)[1].strip() for line in answer.stdout.splitlines() if "name:" in line}
-    return REQUIRED - names
+        return "is no Collector"
+    version = _VERSION.search(answer.stdout)
+    if version is None:
+        return "is no Collector"
+    if (int(version[1]), int(version[2])) < MINIMUM_VERSION:
+        return f"is version {version[1]}.{version[2]}; {'.'.join(map(str, MINIMUM_VERSION))} or newer is needed"
+    missing = REQUIRED - {line.split("name:", 1)[1].strip() for line in answer.stdout.splitlines() if "name:" in line}
+    return f"lacks {', '.join(sorted(missing))}" if missing else ""
 
 
 def _get(environ: Mapping[str, str], source: Source, progress: Progress) -> Path:
@@ -105,6 +114,8 @@ def _get(environ: Mapping[str, str], source: Source, progress: Progress) -> Path
     try:
         return release.from_url(environ, release.archive_url(), source.sha256, progress)
     except CollectorError as error:
+        if source.sha256 and not isinstance(error, release.Unreachable):
+            raise
         refusal = str(error)
     progress(f"No official release: {refusal}")
     try:
@@ -119,10 +130,9 @@ def _get(environ: Mapping[str, str], source: Source, progress: Progress) -> Path
 
 
 def _checked(binary: Path) -> Path:
-    missing = missing_components(binary)
-    if missing:
-        folder = binary.parent
-        shutil.rmtree(folder, ignore_errors=True)
-        raise CollectorError(f"the Collector that came lacks {', '.join(sorted(missing))}; it was removed")
+    reason = unsuitable(binary)
+    if reason:
+        shutil.rmtree(binary.parent, ignore_errors=True)
+        raise CollectorError(f"the Collector that came {reason}; it was removed")
     os.utime(binary)
     return binary

@@ -258,8 +258,10 @@ def program(folder: Path, name: str, script: str) -> Path:
     return path
 
 
-def components(*without: str) -> str:
-    return "\n".join(f"echo '    - name: {name}'" for name in sorted(binary.REQUIRED - set(without)))
+def components(*without: str, version: str = cache.VERSION) -> str:
+    return f"echo '    version: {version}'\n" + "\n".join(
+        f"echo '    - name: {name}'" for name in sorted(binary.REQUIRED - set(without))
+    )
 
 
 def test_a_collector_named_in_otelcol_comes_first(environ, tmp_path):
@@ -276,6 +278,20 @@ def test_a_named_collector_that_is_missing_or_lacks_something_is_refused(environ
         binary.find({**environ, "OTELCOL": str(tmp_path / "nowhere")})
     with pytest.raises(CollectorError, match="which lacks file_storage, redaction: use otelcol-contrib"):
         binary.find({**environ, "OTELCOL": str(core)})
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        (components(version="0.145.0"), r"is version 0\.145; 0\.156 or newer is needed"),
+        ("echo hello", "is no Collector"),
+    ],
+)
+def test_a_named_program_that_is_too_old_or_something_else_is_refused(environ, tmp_path, script, reason):
+    named = program(tmp_path, "otelcol", script)
+
+    with pytest.raises(CollectorError, match=f"which {reason}"):
+        binary.find({**environ, "OTELCOL": str(named)})
 
 
 def test_a_collector_on_the_path_that_lacks_something_is_passed_over(environ, tmp_path):
@@ -318,13 +334,23 @@ def test_a_build_that_fails_says_with_which_words_and_leaves_nothing(environ, tm
     assert left_behind(environ) == []
 
 
-def test_a_release_that_lacks_something_is_removed_again(environ, mirror):
+def test_a_release_that_is_something_else_is_removed_again(environ, mirror):
     mirror.publish(GOOD)
 
-    with pytest.raises(CollectorError, match=r"lacks .*redaction.*; it was removed"):
+    with pytest.raises(CollectorError, match="is no Collector; it was removed"):
         binary.install(environ, lambda _: None, source=binary.Source(url=mirror.url))
 
     assert cache.cached(environ) is None
+
+
+def test_an_official_archive_that_is_not_what_the_person_expects_is_not_replaced_by_a_build(
+    environ, mirror, monkeypatch
+):
+    mirror.publish(GOOD)
+    monkeypatch.setattr(release, "archive_url", lambda: mirror.url)
+
+    with pytest.raises(CollectorError, match="it is not what was published"):
+        binary.install(environ, lambda _: None, source=binary.Source(sha256="0" * 64))
 
 
 def test_a_second_install_waits_for_the_first_and_takes_its_result(environ, mirror, tmp_path):
