@@ -10,6 +10,8 @@ from starlette.requests import Request
 from alert_bridge.errors import TooLarge
 from alert_bridge.otlp import DEFAULT
 
+DRAINED_BYTES = 64 * 1024 * 1024
+
 __all__ = ["has_token", "read_body"]
 
 
@@ -17,15 +19,19 @@ async def read_body(request: Request) -> bytes:
     """The body, up to the limit that is also said to the sender.
 
     Raises:
-        TooLarge: there is more; the rest is not read.
+        TooLarge: there is more. Some of the rest is read and thrown away, because most senders read no answer before
+            they have sent everything: they would see a broken connection, and try again for ever.
     """
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
-        if size > DEFAULT.body_bytes:
-            raise TooLarge(f"The body has more than {DEFAULT.body_bytes:,} bytes: send less at once")
-        chunks.append(chunk)
+        if size <= DEFAULT.body_bytes:
+            chunks.append(chunk)
+        elif size > DEFAULT.body_bytes + DRAINED_BYTES:
+            break
+    if size > DEFAULT.body_bytes:
+        raise TooLarge(f"The body has more than {DEFAULT.body_bytes:,} bytes: send less at once")
     return b"".join(chunks)
 
 

@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import base64
 import gzip
+import http.client
 import json
 import secrets
+import socket as socketlib
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-import httpx
 from google.protobuf.json_format import MessageToDict
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -205,17 +208,38 @@ def post(
     socket: Path | None = None,
     timeout: float = TIMEOUT_S,
 ) -> Answer:
-    """POST one request, over TCP or a UNIX socket; any status is an answer, no connection is an `httpx.HTTPError`."""
+    """POST one request, over TCP or a UNIX socket; any status is an answer.
+
+    No connection is an `OSError`, half an answer an `http.client.HTTPException`.
+    """
     sent = {"content-type": content_type, **(headers or {})}
     if compress:
         body, sent["content-encoding"] = gzip.compress(body), "gzip"
     if token:
         sent["authorization"] = f"Bearer {token}"
-    with httpx.Client(
-        transport=httpx.HTTPTransport(uds=None if socket is None else str(socket)), timeout=timeout
-    ) as client:
-        response = client.post(url, content=body, headers=sent)
-    return Answer(response.status_code, dict(response.headers), response.content)
+    place = urlsplit(url)
+    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=timeout)
+    if socket is not None:
+        connection.sock = _connected(socket, timeout)
+    try:
+        with suppress(BrokenPipeError, ConnectionResetError):  # an answer may come before the whole body is wanted
+            connection.request("POST", place.path, body, sent)
+        response = connection.getresponse()
+        received = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(response.status, received, response.read())
+    finally:
+        connection.close()
+
+
+def _connected(path: Path, timeout: float) -> socketlib.socket:
+    client = socketlib.socket(socketlib.AF_UNIX, socketlib.SOCK_STREAM)
+    client.settimeout(timeout)
+    try:
+        client.connect(str(path))
+    except OSError:
+        client.close()
+        raise
+    return client
 
 
 def any_value(value: Any) -> AnyValue:
