@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -54,6 +54,21 @@ class SqliteControlReader:
             "SELECT i.* FROM incidents i JOIN incident_runs r ON r.incident_id = i.id WHERE r.run_id = ?"
             " ORDER BY i.first_event",
             (run_id,),
+        )
+
+    def incidents_changed(self, since: int, *, opened_until: int) -> Iterator[tuple[int, str, str]]:
+        """What changed at or after ``since`` (ns), in that order: when, a mark of how it stands, the incident's id.
+
+        Incidents that opened after ``opened_until`` are left for later: what causes them may be about to be known.
+        """
+        yield from (
+            (row["at"], row["mark"], row["id"])
+            for row in self._rows(
+                "SELECT id, CASE WHEN resolved_at > last_taken_at THEN resolved_at ELSE last_taken_at END AS at,"
+                " count || ' ' || severity || ' ' || state || ' ' || root_id || ' ' || acknowledged_by AS mark"
+                " FROM incidents WHERE (last_taken_at >= ? OR resolved_at >= ?) AND opened_at <= ? ORDER BY at, id",
+                (since, since, opened_until),
+            )
         )
 
     def occurrences(self, incident_id: str, *, limit: int = 50) -> Sequence[Occurrence]:

@@ -32,6 +32,7 @@ STREAM_ROWS = 1_000  # read at once while a whole log is streamed
 CURSOR_ROWS = 1_000
 _SEARCH_STEPS_BETWEEN_LOOKS = 20_000  # virtual machine steps of SQLite between two looks at the clock: about 1 ms
 _LATEST = 2**63 - 1
+_ARRIVED = {"logs": "observed", "spans": "end_time", "points": "time"}  # what comes nearest to the time of arrival
 
 _LOGS = f"SELECT {LOG_COLUMNS} FROM logs JOIN resources ON resources.id = logs.resource"  # noqa: S608 - fixed columns
 _SPANS = f"SELECT {SPAN_COLUMNS} FROM spans JOIN resources ON resources.id = spans.resource"  # noqa: S608 - the same
@@ -169,6 +170,25 @@ class Telemetry:
         with self._reading() as connection:
             rows = connection.execute(f"{_POINTS} WHERE points.id > ? ORDER BY points.id LIMIT ?", (cursor, limit))
             return [(row["id"], point_of(row)) for row in rows]
+
+    def heads(self) -> dict[str, int]:
+        """The highest id that `logs`, `spans` and `points` ever gave, also if its row is gone; 0: none."""
+        with self._reading() as connection:
+            given = dict(connection.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
+        return {table: given.get(table, 0) for table in _ARRIVED}
+
+    def cursors_at(self, time: int) -> dict[str, int]:
+        """Per table, the cursor behind which everything lies that arrived at or after ``time`` (ns)."""
+        with self._reading() as connection:
+            # Backwards from the newest: the answer is near the end, and no index knows the order of arrival by time.
+            found = {
+                table: connection.execute(
+                    f"SELECT id FROM {table} WHERE {column} < ? ORDER BY id DESC LIMIT 1",  # noqa: S608 - fixed names
+                    (time,),
+                ).fetchone()
+                for table, column in _ARRIVED.items()
+            }
+        return {table: row[0] if row else 0 for table, row in found.items()}
 
     def run_points(self, run_id: str) -> Sequence[MetricPoint]:
         """The run's metric points by time."""
