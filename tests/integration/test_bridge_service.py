@@ -21,10 +21,10 @@ from tests.servers.otlp_client import (
     JSON,
     as_json,
     logs_request,
+    new_trace_id,
     post,
     record,
     span,
-    new_trace_id,
     spans_request,
 )
 
@@ -111,7 +111,7 @@ def test_b22_what_is_no_request_is_answered_400_and_leaves_the_queue(bridge, bod
 def test_b22_odd_content_is_kept_and_told(bridge):
     odd = [
         record("nul \0 in epsilon"),
-        record("zeta", **{"big": "x" * 1_000_000}),
+        record("zeta", big="x" * 1_000_000),
         record("eta", **{f"key{number}": number for number in range(10_000)}),
     ]
 

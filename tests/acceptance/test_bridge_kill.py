@@ -1,0 +1,110 @@
+"""SIGKILL, again and again, between intake and send: nothing accepted is lost, at most one extra post per kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import time
+from collections import Counter
+
+import httpx
+import pytest
+
+from tests.servers.bridge import BridgeProcess, wait_for
+from tests.servers.otlp_client import logs_request, post, record
+from tests.servers.slack import SlackServer
+from tests.servers.smtp import SmtpServer
+
+ROUNDS = {"alerts process": 30, "whole service": 10}
+SEED = 20261125
+LONGEST_LIFE_S = 0.08  # from the answer to the kill: long enough for a whole delivery, short enough to hit its middle
+SETTLE_WITHIN_S = 60.0
+WORDS = [
+    "amber",
+    "birch",
+    "cedar",
+    "delta",
+    "ember",
+    "fjord",
+    "grove",
+    "haven",
+    "inlet",
+    "jetty",
+    "knoll",
+    "larch",
+    "mango",
+    "north",
+    "ocean",
+    "pearl",
+    "quartz",
+    "ridge",
+    "shore",
+    "tulip",
+    "umber",
+    "viola",
+    "willow",
+    "xenon",
+    "yarrow",
+    "zephyr",
+    "acorn",
+    "basil",
+    "clove",
+    "dahlia",
+]
+
+
+def accept(bridge, body, within_s=30.0):
+    """Send until it is accepted, as a Collector does."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        try:
+            if post(f"{bridge.url}/alerts/v1/logs", body).status == 200:
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.01)
+    raise AssertionError("the bridge accepted nothing")
+
+
+def word_of(text):
+    """Which problem a message is about."""
+    return next((word for word in WORDS if f"the {word} store broke" in text), "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["alerts process", "whole service"])
+def test_b12_nothing_accepted_is_lost_and_a_kill_doubles_at_most_one_message(tmp_path, victim):
+    chance = random.Random(SEED)
+    words = WORDS[: ROUNDS[victim]]
+    with SlackServer() as slack, SmtpServer() as smtp:
+        environ = {"SLACK_BOT_TOKEN": slack.token, "SLACK_API_URL": slack.api_url, **smtp.environ}
+        bridge = BridgeProcess(tmp_path, environ=environ)
+        bridge.start()
+        try:
+            for word in words:
+                accept(bridge, logs_request(record(f"the {word} store broke", uid=f"uid-{word}")))
+                time.sleep(chance.uniform(0, LONGEST_LIFE_S))
+                if victim == "whole service":
+                    bridge.kill()
+                    bridge.start()
+                else:
+                    os.kill(bridge.children()["alerts"], signal.SIGKILL)
+                    wait_for(lambda: "alerts" in bridge.children())
+
+            posted = lambda: Counter(word_of(json.dumps(one)) for one in slack.messages)  # noqa: E731 - asked again and again
+            mailed = lambda: Counter(word_of(mail.part("plain")) for mail in smtp.mails)  # noqa: E731 - the same
+            told = lambda: all(posted()[word] and mailed()[word] for word in words)  # noqa: E731 - the same
+            wait_for(told, SETTLE_WITHIN_S, lambda: f"posted {posted()} mailed {mailed()}")
+            wait_for(lambda: all(book.queued == 0 and book.balance == 0 for book in bridge.reader().books()))
+        finally:
+            bridge.stop()
+
+        extra_posts = sum(count - 1 for word, count in posted().items() if word)
+        extra_mails = sum(count - 1 for word, count in mailed().items() if word)
+        print(f"{len(words)} kills of the {victim}: {extra_posts} extra posts, {extra_mails} extra mails, none lost")
+        assert set(posted()) - {""} == set(words)
+        assert max(posted().values()) <= 2
+        assert max(mailed().values()) <= 2
+        assert extra_posts <= len(words)
