@@ -16,7 +16,7 @@ import threading
 import time
 from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, ParamSpec, Self, TypeVar, overload
@@ -53,21 +53,31 @@ class _Active:
     parent_id: str
     started_ns: int
     started: float
+    outer: _Active | None
     told: list[BaseException] = field(default_factory=list)  # failures that a stage within told already
+    has_ended: bool = False
 
 
 _current: ContextVar[_Active | None] = ContextVar("pipeline_alerts_stage", default=None)
 
 
+def _innermost() -> _Active | None:
+    """The stage that this thread or task is in; those that ended out of order are passed over."""
+    active = _current.get()
+    while active is not None and active.has_ended:
+        active = active.outer
+    return active
+
+
 def current_stage() -> str:
     """The name of the stage that this thread or task is in; empty outside of any."""
-    active = _current.get()
+    active = _innermost()
     return active.name if active else ""
 
 
 def current_trace() -> tuple[str, str] | None:
     """Trace id and span id of the stage that this thread or task is in."""
-    active = _current.get()
+    active = _innermost()
     return (active.trace_id, active.span_id) if active else None
 
 
@@ -137,7 +147,7 @@ class Stage:
         self._name = name
         self._model = model
         self._upstream = list(upstream)
-        self._entered: list[tuple[_Active, Token[_Active | None], object]] = []
+        self._entered: list[tuple[_Active, object]] = []
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """The function as a stage; each call is one."""
@@ -174,14 +184,14 @@ class Stage:
     ) -> None:
         journal = open_journal()
         if self._entered:
-            active, token, span_token = self._entered.pop()
+            active, span_token = self._entered.pop()
             with contextlib.suppress(Exception):  # the same
-                self._leave(active, token, span_token)
+                self._leave(active, span_token)
                 if journal is not None:
                     self._tell_end(journal, active, error)
 
     def _begin(self, journal: Journal) -> None:
-        outer = _current.get()
+        outer = _innermost()
         trace_id, parent_id = _parent(outer)
         active = _Active(
             name=self._name or "stage",
@@ -192,23 +202,22 @@ class Stage:
             parent_id=parent_id,
             started_ns=time.time_ns(),
             started=time.monotonic(),
+            outer=outer,
             told=outer.told if outer else [],
         )
         self._tell(
             journal, active, INFO, "%s started", names.EVENT_STAGE_START, {names.UPSTREAM: self._upstream or None}
         )
-        token = _current.set(active)
-        self._entered.append((active, token, _make_current_span(active)))
+        _current.set(active)
+        self._entered.append((active, _make_current_span(active)))
         _environment.enter(active)
 
     @staticmethod
-    def _leave(active: _Active, token: Token[_Active | None], span_token: object) -> None:
+    def _leave(active: _Active, span_token: object) -> None:
+        active.has_ended = True
+        _current.set(_innermost())  # no token: it may have been entered in another context, or end out of order
         _environment.leave(active)
         _unmake_current_span(span_token)
-        try:
-            _current.reset(token)
-        except ValueError:  # entered in another context, as generators of an event loop can do
-            _current.set(None)
 
     def _tell_end(self, journal: Journal, active: _Active, error: BaseException | None) -> None:
         duration = time.monotonic() - active.started
@@ -292,7 +301,7 @@ def log_metrics(values: Mapping[str, float], *, step: int | None = None) -> None
     with contextlib.suppress(Exception):  # a figure that cannot be kept must not stop a training
         journal.owns(None)
         now_ns = time.time_ns()
-        active = _current.get()
+        active = _innermost()
         attributes: dict[str, object] = {} if step is None else {names.METRIC_STEP: int(step)}
         if active and active.model:
             attributes[names.MODEL_NAME] = active.model

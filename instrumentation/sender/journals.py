@@ -199,26 +199,23 @@ def save_offsets(folder: Path, journals: Mapping[str, Journal], counts: Mapping[
         temporary.replace(folder / OFFSETS_FILE)
 
 
-def process_is_alive(pid: int, since_ns: int = 0) -> bool:
-    """Whether the process still runs; one that began after ``since_ns`` only got the same number."""
+def process_is_alive(pid: int) -> bool:
+    """Whether a process of this number runs; a zombie does not."""
     if pid <= 0:
         return False
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
-        state = stat[stat.rfind(b")") + 2 :].split()[0]
-    except (OSError, IndexError):
-        if Path("/proc/self/stat").exists():
-            return False
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return False
-        except OSError:
-            pass
-        return True
-    if state in {b"Z", b"X"}:
+    except OSError:
+        return not Path("/proc/self/stat").exists() and _answers(pid)
+    return stat[stat.rfind(b")") + 2 :][:1] not in {b"Z", b"X"}
+
+
+def _answers(pid: int) -> bool:
+    """The same where there is no /proc."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
         return False
-    if since_ns:
-        with contextlib.suppress(OSError):
-            return Path(f"/proc/{pid}").stat().st_ctime_ns <= since_ns + 2_000_000_000
+    except OSError:
+        pass
     return True

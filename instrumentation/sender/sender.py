@@ -258,9 +258,13 @@ class Sender:
             self._journals[path.name] = journal
 
     def _read_new(self, journal: Journal) -> None:
-        if not journal.is_reserve and journal.size() <= journal.seen:
+        size = journal.size()
+        if not journal.is_reserve and size <= journal.seen:
             return
         lines, seen = journal.lines(journal.seen)
+        if not lines and size > seen and not files.process_is_alive(journal.pid):
+            seen = size  # the last line of a dead process, cut off by a full disk: nothing follows, nothing can be read
+            self.counts["torn"] += 1
         for line in lines:
             is_in_turn = journal.loaded == journal.seen
             self._take(journal, line, is_new=True, may_queue_bulk=is_in_turn and self._has_room("bulk"))
@@ -390,7 +394,8 @@ class Sender:
 
     def _remove_finished(self, now: float) -> None:
         for name, journal in list(self._journals.items()):
-            if not journal.is_settled or journal.pid == os.getpid() or files.process_is_alive(journal.pid):
+            is_done = journal.is_settled and journal.size() <= journal.seen
+            if not is_done or journal.pid == os.getpid() or files.process_is_alive(journal.pid):
                 self._dead_since.pop(name, None)
                 continue
             since = self._dead_since.setdefault(name, now)

@@ -227,6 +227,7 @@ def test_torn_and_foreign_lines_do_not_stop_the_others(folder: Path, receiver: R
 
     assert sorted(receiver.uids().elements()) == sorted([first, last])
     assert report is not None
+    assert report.is_complete
 
 
 def test_a_poke_brings_an_error_at_once(folder: Path, receiver: Receiver, tmp_path: Path) -> None:
