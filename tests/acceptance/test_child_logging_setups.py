@@ -30,8 +30,10 @@ SETUPS: dict[str, tuple[str, list[str]]] = {
         ["INFO a"],
     ),
     "basicConfig force": (
-        "logging.basicConfig(); logging.basicConfig(force=True, level=10, format='%(levelname)s %(message)s')\n"
-        "log.debug('a')",
+        (
+            "logging.basicConfig(); logging.basicConfig(force=True, level=10, format='%(levelname)s %(message)s')\n"
+            "log.debug('a')"
+        ),
         ["DEBUG a"],
     ),
     "dictConfig": (
@@ -57,9 +59,11 @@ SETUPS: dict[str, tuple[str, list[str]]] = {
         ["ERROR a"],
     ),
     "fileConfig": (
-        "open('c.ini', 'w').write('''[loggers]\\nkeys=root\\n[handlers]\\nkeys=h\\n[formatters]\\nkeys=\\n"
-        "[logger_root]\\nlevel=INFO\\nhandlers=h\\n[handler_h]\\nclass=StreamHandler\\nargs=(sys.stderr,)\\n''')\n"
-        "logging.config.fileConfig('c.ini', disable_existing_loggers=False); log.info('a')",
+        (
+            "open('c.ini', 'w').write('''[loggers]\\nkeys=root\\n[handlers]\\nkeys=h\\n[formatters]\\nkeys=\\n"
+            "[logger_root]\\nlevel=INFO\\nhandlers=h\\n[handler_h]\\nclass=StreamHandler\\nargs=(sys.stderr,)\\n''')\n"
+            "logging.config.fileConfig('c.ini', disable_existing_loggers=False); log.info('a')"
+        ),
         ["INFO a"],
     ),
     "handlers cleared": (
@@ -81,8 +85,10 @@ SETUPS: dict[str, tuple[str, list[str]]] = {
         ["ERROR a"],
     ),
     "own logger class": (
-        "class L(logging.Logger):\n    def step(self, *a): self._log(25, *a)\n"
-        "logging.setLoggerClass(L); logging.basicConfig(level=20); logging.getLogger('l').step('a %s', ('b',))",
+        (
+            "class L(logging.Logger):\n    def step(self, *a): self._log(25, *a)\n"
+            "logging.setLoggerClass(L); logging.basicConfig(level=20); logging.getLogger('l').step('a %s', ('b',))"
+        ),
         ["Level 25 a b"],
     ),
     "logger filter that drops": (
@@ -90,8 +96,10 @@ SETUPS: dict[str, tuple[str, list[str]]] = {
         ["ERROR a"],
     ),
     "logger filter that redacts": (
-        "def f(r):\n    r.msg = r.msg.replace('hunter2', '***'); return True\n"
-        "log.addFilter(f); log.error('password hunter2')",
+        (
+            "def f(r):\n    r.msg = r.msg.replace('hunter2', '***'); return True\n"
+            "log.addFilter(f); log.error('password hunter2')"
+        ),
         ["ERROR password ***"],
     ),
     "handler filter": (
@@ -99,19 +107,27 @@ SETUPS: dict[str, tuple[str, list[str]]] = {
         ["ERROR a"],
     ),
     "queue": (
-        "import queue; q = queue.Queue(); l = logging.handlers.QueueListener(q, logging.StreamHandler(sys.stdout))\n"
-        "logging.getLogger().addHandler(logging.handlers.QueueHandler(q)); l.start(); log.error('a %s', 1); l.stop()",
+        (
+            "import queue; q = queue.Queue()\n"
+            "l = logging.handlers.QueueListener(q, logging.StreamHandler(sys.stdout))\n"
+            "logging.getLogger().addHandler(logging.handlers.QueueHandler(q)); l.start()\n"
+            "log.error('a %s', 1); l.stop()"
+        ),
         ["ERROR a 1"],
     ),
     "memory handler": (
-        "m = logging.handlers.MemoryHandler(10, target=logging.StreamHandler()); log.addHandler(m)\n"
-        "log.warning('a'); log.error('b'); m.flush()",
+        (
+            "m = logging.handlers.MemoryHandler(10, target=logging.StreamHandler()); log.addHandler(m)\n"
+            "log.warning('a'); log.error('b'); m.flush()"
+        ),
         ["WARNING a", "ERROR b"],
     ),
     "rotating file": (
-        "h = logging.handlers.RotatingFileHandler('x.log', maxBytes=30, backupCount=2); log.addHandler(h)\n"
-        "for i in range(5): log.error('line %d', i)\n"
-        "print(sorted(os.listdir('.')), open('x.log').read())",
+        (
+            "h = logging.handlers.RotatingFileHandler('x.log', maxBytes=30, backupCount=2); log.addHandler(h)\n"
+            "for i in range(5): log.error('line %d', i)\n"
+            "print(sorted(os.listdir('.')), open('x.log').read())"
+        ),
         [f"ERROR line {i}" for i in range(5)],
     ),
     "bad arguments": (
@@ -133,52 +149,71 @@ SETUPS: dict[str, tuple[str, list[str]]] = {
         ["ERROR file \\udce9"],
     ),
     "handler that kills": (
-        "class K(logging.Handler):\n    def emit(self, r): os._exit(9)\n"
-        "log.addHandler(K()); log.error('last words'); log.error('never')",
+        (
+            "class K(logging.Handler):\n    def emit(self, r): os._exit(9)\n"
+            "log.addHandler(K()); log.error('last words'); log.error('never')"
+        ),
         ["ERROR last words"],
     ),
     "handler that raises": (
-        "class R(logging.Handler):\n    def emit(self, r): raise OSError('full')\n"
-        "log.addHandler(R())\ntry: log.error('a')\nexcept OSError as e: print(e)",
+        (
+            "class R(logging.Handler):\n    def emit(self, r): raise OSError('full')\n"
+            "log.addHandler(R())\ntry: log.error('a')\nexcept OSError as e: print(e)"
+        ),
         ["ERROR a"],
     ),
     "handler that logs": (
-        "class H(logging.Handler):\n    def emit(self, r):\n        if r.name != 'inner': logging.getLogger('inner').error('b')\n"
-        "logging.getLogger().addHandler(H()); log.error('a')",
+        (
+            "class H(logging.Handler):\n    def emit(self, r):\n"
+            "        if r.name != 'inner': logging.getLogger('inner').error('b')\n"
+            "logging.getLogger().addHandler(H()); log.error('a')"
+        ),
         ["ERROR a", "ERROR b"],
     ),
     "argument that logs": (
-        "class A:\n    def __str__(self): log.error('b'); return 'x'\n"
-        "log.addHandler(logging.NullHandler()); log.propagate = False; log.error('a %s', A())",
+        (
+            "class A:\n    def __str__(self): log.error('b'); return 'x'\n"
+            "log.addHandler(logging.NullHandler()); log.propagate = False; log.error('a %s', A())"
+        ),
         ["ERROR b", "ERROR a x"],
     ),
     "argument that cannot be shown": (
-        "class A:\n    def __str__(self): raise ValueError('no')\n    def __repr__(self): return 'A'\n"
-        "logging.basicConfig(); log.error('a %s', A()); log.error('b')",
+        (
+            "class A:\n    def __str__(self): raise ValueError('no')\n    def __repr__(self): return 'A'\n"
+            "logging.basicConfig(); log.error('a %s', A()); log.error('b')"
+        ),
         ["ERROR a <A: str() raised ValueError>", "ERROR b"],
     ),
     "intercepting handler that looks for the caller": (
-        "class I(logging.Handler):\n    def emit(self, r):\n        f, depth = logging.currentframe(), 0\n"
-        "        while f and (depth == 0 or f.f_code.co_filename == logging.__file__): f = f.f_back; depth += 1\n"
-        "        print(depth > 1, f.f_code.co_name, f.f_lineno)\n"
-        "logging.basicConfig(handlers=[I()], level=0, force=True)\ndef user(): log.error('a')\nuser()",
+        (
+            "class I(logging.Handler):\n    def emit(self, r):\n        f, depth = logging.currentframe(), 0\n"
+            "        while f and (depth == 0 or f.f_code.co_filename == logging.__file__): f = f.f_back; depth += 1\n"
+            "        print(depth > 1, f.f_code.co_name, f.f_lineno)\n"
+            "logging.basicConfig(handlers=[I()], level=0, force=True)\ndef user(): log.error('a')\nuser()"
+        ),
         ["ERROR a"],
     ),
     "stack level": (
-        "logging.basicConfig(format='%(funcName)s %(lineno)d %(message)s')\n"
-        "def helper(): log.error('a', stacklevel=2)\ndef user(): helper()\nuser()",
+        (
+            "logging.basicConfig(format='%(funcName)s %(lineno)d %(message)s')\n"
+            "def helper(): log.error('a', stacklevel=2)\ndef user(): helper()\nuser()"
+        ),
         ["ERROR a"],
     ),
     "stack info": ("logging.basicConfig(); log.error('a', stack_info=True)", ["ERROR a"]),
     "adapter": (
-        "class A(logging.LoggerAdapter):\n    def process(self, m, k): return '[m1] ' + m, k\n"
-        "logging.basicConfig(level=20); A(log, {}).info('a %s', 'b')",
+        (
+            "class A(logging.LoggerAdapter):\n    def process(self, m, k): return '[m1] ' + m, k\n"
+            "logging.basicConfig(level=20); A(log, {}).info('a %s', 'b')"
+        ),
         ["INFO [m1] a b"],
     ),
     "record factory": (
-        "old = logging.getLogRecordFactory()\n"
-        "def new(*a, **k):\n    r = old(*a, **k); r.month = 540; return r\n"
-        "logging.setLogRecordFactory(new); logging.basicConfig(format='%(month)s %(message)s'); log.error('a')",
+        (
+            "old = logging.getLogRecordFactory()\n"
+            "def new(*a, **k):\n    r = old(*a, **k); r.month = 540; return r\n"
+            "logging.setLogRecordFactory(new); logging.basicConfig(format='%(month)s %(message)s'); log.error('a')"
+        ),
         ["ERROR a"],
     ),
     "own level": (
@@ -190,8 +225,10 @@ SETUPS: dict[str, tuple[str, list[str]]] = {
         ["\033[31mERROR\033[0m a"],
     ),
     "exception with a cause": (
-        "logging.basicConfig()\ntry:\n    try: {}['k']\n    except KeyError as e: raise ValueError('bad') from e\n"
-        "except ValueError: log.exception('failed')",
+        (
+            "logging.basicConfig()\ntry:\n    try: {}['k']\n    except KeyError as e: raise ValueError('bad') from e\n"
+            "except ValueError: log.exception('failed')"
+        ),
         ["ERROR failed"],
     ),
     "exc_info without an exception": ("logging.basicConfig(); log.error('a', exc_info=True)", ["ERROR a"]),
@@ -200,41 +237,56 @@ SETUPS: dict[str, tuple[str, list[str]]] = {
         ["WARNING {'m data alert 3': ' x'}"],
     ),
     "record made by hand": (
-        "logging.basicConfig(); log.handle(logging.makeLogRecord({'msg': 'a %s', 'args': ('b',), 'levelno': 40,"
-        " 'levelname': 'ERROR', 'name': 'far', 'process': os.getpid()}))",
+        (
+            "logging.basicConfig(); log.handle(logging.makeLogRecord({'msg': 'a %s', 'args': ('b',), 'levelno': 40,"
+            " 'levelname': 'ERROR', 'name': 'far', 'process': os.getpid()}))"
+        ),
         ["ERROR a b"],
     ),
     "warnings captured": (
-        "import warnings; logging.basicConfig(format='%(name)s'); logging.captureWarnings(True)\n"
-        "warnings.warn_explicit('old', UserWarning, 'f.py', 3)",
+        (
+            "import warnings; logging.basicConfig(format='%(name)s'); logging.captureWarnings(True)\n"
+            "warnings.warn_explicit('old', UserWarning, 'f.py', 3)"
+        ),
         ["WARNING f.py:3: UserWarning: old\n"],
     ),
     "warnings not captured": ("import warnings; warnings.warn_explicit('old', UserWarning, 'f.py', 3)", []),
     "shut down early": ("logging.basicConfig(); logging.shutdown(); log.error('a')", ["ERROR a"]),
     "console closed": (
-        "logging.basicConfig(stream=sys.stdout); logging.raiseExceptions = False; sys.stdout.close(); log.error('a')\n"
-        "sys.stdout = None",
+        (
+            "logging.basicConfig(stream=sys.stdout); logging.raiseExceptions = False\n"
+            "sys.stdout.close(); log.error('a')\n"
+            "sys.stdout = None"
+        ),
         ["ERROR a"],
     ),
     "descriptors closed": (
-        "logging.basicConfig(); log.error('a'); os.closerange(3, 512); f = open('data.csv', 'w')\n"
-        "log.error('b'); f.write('1,2'); f.close(); print(open('data.csv').read())",
+        (
+            "logging.basicConfig(); log.error('a'); os.closerange(3, 512); f = open('data.csv', 'w')\n"
+            "log.error('b'); f.write('1,2'); f.close(); print(open('data.csv').read())"
+        ),
         ["ERROR a", "ERROR b"],
     ),
     "threads": (
-        "import threading; logging.basicConfig(stream=sys.stdout, format='%(message)s', level=20)\n"
-        "ts = [threading.Thread(target=lambda: [log.info('n') for _ in range(50)]) for _ in range(4)]\n"
-        "[t.start() for t in ts]; [t.join() for t in ts]",
+        (
+            "import threading; logging.basicConfig(stream=sys.stdout, format='%(message)s', level=20)\n"
+            "ts = [threading.Thread(target=lambda: [log.info('n') for _ in range(50)]) for _ in range(4)]\n"
+            "[t.start() for t in ts]; [t.join() for t in ts]"
+        ),
         ["INFO n"] * 200,
     ),
     "asyncio debug": (
-        "import asyncio; logging.basicConfig(level=30, format='%(name)s %(message)s')\n"
-        "async def main(): log.warning('a')\nasyncio.run(main(), debug=True)",
+        (
+            "import asyncio; logging.basicConfig(level=30, format='%(name)s %(message)s')\n"
+            "async def main(): log.warning('a')\nasyncio.run(main(), debug=True)"
+        ),
         ["WARNING a"],
     ),
     "subclass that overrides handle": (
-        "class L(logging.Logger):\n    def handle(self, r): r.msg = 'x ' + r.msg; super().handle(r)\n"
-        "logging.setLoggerClass(L); logging.basicConfig(); logging.getLogger('l').error('a')",
+        (
+            "class L(logging.Logger):\n    def handle(self, r): r.msg = 'x ' + r.msg; super().handle(r)\n"
+            "logging.setLoggerClass(L); logging.basicConfig(); logging.getLogger('l').error('a')"
+        ),
         ["ERROR x a"],
     ),
 }

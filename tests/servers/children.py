@@ -91,3 +91,8 @@ def kept(folder: Path) -> Kept:
             except ValueError:
                 torn += 1
     return Kept(lines, reserve, torn)
+
+
+def kept_in(path: Path) -> list[dict[str, Any]]:
+    """The lines of one file, every one of which must be whole."""
+    return [json.loads(raw) for raw in path.read_bytes().rstrip(b"\0").splitlines()]

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import sys
 
-from . import names
-
 TYPE_CHECKING = False  # the real one costs every child the import of typing
 if TYPE_CHECKING:
     from types import CodeType, ModuleType
@@ -36,7 +34,7 @@ def install(logging: ModuleType, journal: Journal, encoder: Encoder, floor: int 
         try:
             level = record.levelno
             if type(level) is not int:
-                level = names.ERROR if level == names.ERROR else 0
+                level = int(level or 0)
             if level >= floor:
                 own = record.process == journal.pid or owns(record.process)
                 append(line(record, journal.next_number(), own), level)
@@ -44,8 +42,8 @@ def install(logging: ModuleType, journal: Journal, encoder: Encoder, floor: int 
             pass
         return original(self, record)
 
-    # `logging` skips frames of its own file when it looks for the caller, and when it prints the stack of a handler that
-    # failed. In a traceback through us, every line of ours is the first of the method that it stands for.
+    # `logging` skips frames of its own file when it looks for the caller, and when it prints where a handler failed.
+    # In a traceback through us, every line of ours is the first of the method that it stands for.
     callHandlers.__code__ = callHandlers.__code__.replace(
         co_filename=code.co_filename, co_firstlineno=code.co_firstlineno, **_on_one_line(callHandlers.__code__)
     )

@@ -112,12 +112,11 @@ def _scalar(value: object) -> str:
     if isinstance(value, float):
         return _float(float(value))
     if _is_numpy(value):
-        size = getattr(value, "size", 1)
-        item = _numpy_item(value) if size <= MAX_ARRAY_ITEMS else None
+        if getattr(value, "size", 1) > MAX_ARRAY_ITEMS:
+            return quote("<array of shape %s, %s>" % (value.shape, value.dtype))  # type: ignore[attr-defined]
+        item = _numpy_item(value)
         if type(item) in _SCALARS or isinstance(item, list):
             return text(item)
-        if size > MAX_ARRAY_ITEMS:
-            return quote("<array of shape %s, %s>" % (value.shape, value.dtype))  # type: ignore[attr-defined]
     return quote(_iso(value) or describe(value))
 
 

@@ -1,0 +1,271 @@
+"""A record's line has everything that the record has, in the journal's format."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import threading
+from decimal import Decimal
+from pathlib import PurePosixPath
+from typing import Any
+
+import pytest
+
+from instrumentation import attributes
+from instrumentation.child._pipeline_alerts_child import names, records
+from instrumentation.child._pipeline_alerts_child.context import Context, parse_traceparent
+from instrumentation.child._pipeline_alerts_child.records import Encoder
+
+TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+@pytest.fixture
+def encoder() -> Encoder:
+    return Encoder(Context({}))
+
+
+def made(message: object, *args: object, **more: Any) -> logging.LogRecord:
+    record = logging.LogRecord("app.step", logging.ERROR, "/code/app.py", 12, message, args, None, "main")
+    record.__dict__.update(more)
+    return record
+
+
+def with_fields(fields: dict[str, Any]) -> logging.LogRecord:
+    record = made("a")
+    record.__dict__.update(fields)
+    return record
+
+
+def line_of(encoder: Encoder, record: object) -> dict[str, Any]:
+    parsed: dict[str, Any] = json.loads(encoder.line(record, 7))
+    return parsed
+
+
+def test_a_line_has_the_fields_of_the_format_and_no_others(encoder: Encoder) -> None:
+    record = made("plain")
+    record.created = float(2**30)
+
+    assert line_of(encoder, record) == {
+        "k": "log",
+        "u": 7,
+        "t": 2**30 * 1_000_000_000,
+        "n": 40,
+        "l": "ERROR",
+        "g": "app.step",
+        "m": "plain",
+        "f": "/code/app.py",
+        "o": "main",
+        "i": 12,
+        "h": "MainThread",
+    }
+
+
+@pytest.mark.parametrize(
+    ("message", "args", "template", "kept"),
+    [
+        ("a %s %d %.1f %s %s", ("x", 1, 0.5, True, None), "a %s %d %.1f %s %s", ["x", 1, 0.5, True, None]),
+        ("path %s", (PurePosixPath("/x"),), "path %s", ["/x"]),
+        ("%5.1f", (Decimal("1.26"),), "  1.3", None),
+        ("%r", (ValueError("x"),), "ValueError('x')", None),
+        ("%s: %-9r|", (1, PurePosixPath("/x")), "1: PurePosixPath('/x')|", None),
+        ("%(a)s", ({"a": 1},), "1", None),
+        ("%f", (float("nan"),), "%f", None),
+        ("%d", ("x",), "%d", ["x"]),
+        ("%d", (ValueError("x"),), "%d", ["x"]),
+        ("a", (1, 2), "a", [1, 2]),
+        ("%s", ("file \udce9",), "%s", ["file \\udce9"]),
+        ("100%", (ValueError("x"),), "100%", ["x"]),
+    ],
+)
+def test_arguments_stay_apart_from_the_template_where_the_parent_can_format_them(
+    encoder: Encoder, message: str, args: tuple[object, ...], template: str, kept: list[object] | None
+) -> None:
+    line = line_of(encoder, made(message, *args))
+
+    expected = template if template != "%f" else "nan"
+    assert (line["m"], line.get("a")) == (expected, kept)
+
+
+def test_a_template_and_its_text_arguments_give_what_logging_gives(encoder: Encoder) -> None:
+    record = made("%s at %10s of %s", ValueError("bad"), PurePosixPath("/x"), [1, 2])
+
+    line = line_of(encoder, record)
+
+    assert line["m"] == record.msg
+    assert line["m"] % tuple(line["a"]) == record.getMessage()
+
+
+def test_an_exception_has_its_qualified_type_its_text_and_its_whole_chain(encoder: Encoder) -> None:
+    class StepError(Exception):
+        pass
+
+    try:
+        try:
+            os.listdir("/nowhere/at/all")  # noqa: PTH208 - any call that fails
+        except FileNotFoundError as cause:
+            raise StepError("fetch failed") from cause
+    except StepError:
+        record = made("failed", exc_info=sys.exc_info())
+
+    error = line_of(encoder, record)["e"]
+
+    assert error["t"] == f"{__name__}.{StepError.__qualname__}"
+    assert error["m"] == "fetch failed"
+    assert "FileNotFoundError: [Errno 2]" in error["s"]
+    assert "direct cause" in error["s"]
+
+
+def test_an_exceptions_message_is_its_text_not_its_first_argument(encoder: Encoder) -> None:
+    error = FileNotFoundError(2, "No such file", "x.csv")
+
+    line = line_of(encoder, made("failed", exc_info=(type(error), error, None)))
+
+    assert line["e"]["t"] == "FileNotFoundError"
+    assert line["e"]["m"] == "[Errno 2] No such file: 'x.csv'"
+
+
+def test_a_group_shows_all_its_members(encoder: Encoder) -> None:
+    error = ExceptionGroup("two", [ValueError("one"), KeyError("other")])
+
+    trace = line_of(encoder, made("failed", exc_info=(type(error), error, None)))["e"]["s"]
+
+    assert "ValueError: one" in trace
+    assert "KeyError: 'other'" in trace
+
+
+def test_extras_are_kept_and_what_logging_itself_adds_is_not(encoder: Encoder) -> None:
+    extras = {"month": 540, "model": None, "message": "x", "asctime": "x", "otelTraceID": "0"}
+
+    assert line_of(encoder, with_fields(extras))["d"] == {"month": 540, "model": None}
+
+
+def test_an_event_name_in_the_extras_is_the_records_event(encoder: Encoder) -> None:
+    line = line_of(encoder, made("a", **{"otel.event.name": "fetch.done", "rows": 3}))
+
+    assert (line["ev"], line["d"]) == ("fetch.done", {"rows": 3})
+
+
+def test_a_record_of_another_process_says_whose_it_is(encoder: Encoder) -> None:
+    line = json.loads(encoder.line(made("a", process=99), 1, own=False))
+
+    assert line["p"] == 99
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"levelno": None},
+        {"levelno": "high"},
+        {"levelname": ["x"]},
+        {"name": {}},
+        {"lineno": "12"},
+        {"created": "now"},
+        {"threadName": None},
+        {"funcName": None},
+        {"exc_info": True},
+        {"exc_info": (None, None, None)},
+        {"exc_info": "text"},
+        {"args": 5},
+        {"msg": None},
+        {"stack_info": 5},
+    ],
+)
+def test_a_record_with_a_strange_field_is_still_a_valid_line(encoder: Encoder, fields: dict[str, Any]) -> None:
+    line = line_of(encoder, made("a", **fields))
+
+    assert line["k"] == "log"
+    assert isinstance(line["n"], int)
+
+
+def test_something_that_is_no_record_is_kept_as_far_as_it_goes(encoder: Encoder) -> None:
+    class Odd:
+        levelno, msg = 40, "odd"
+
+    line = line_of(encoder, Odd())
+
+    assert (line["m"], line["n"], line["d"]) == ("odd", 40, {names.ENCODING_ERROR: "KeyError"})
+
+
+def test_an_argument_that_logs_itself_ends(encoder: Encoder) -> None:
+    inner: list[dict[str, Any]] = []
+
+    class Selfish:
+        def __str__(self) -> str:
+            inner.append(line_of(encoder, made("in %s", self)))
+            return "x"
+
+    outer = line_of(encoder, made("out %s", Selfish()))
+
+    assert (outer["m"], outer["a"]) == ("out %s", ["x"])
+    assert [(line["m"], line["a"]) for line in inner] == [("in %s", ["<Selfish>"])]
+
+
+def test_a_million_different_messages_do_not_fill_the_memory(encoder: Encoder) -> None:
+    for number in range(records.MAX_SITES + 10):
+        encoder.line(made(f"template {number} %s", 1), number)
+
+    assert len(encoder._sites) <= records.MAX_SITES
+
+
+def test_threads_may_share_an_encoder(encoder: Encoder) -> None:
+    failed: list[Exception] = []
+
+    def work() -> None:
+        try:
+            for number in range(500):
+                line_of(encoder, made(f"{number % 7} %s", number))
+        except Exception as error:  # noqa: BLE001 - what the test is about
+            failed.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert failed == []
+
+
+def test_trace_and_stage_come_from_the_environment_of_the_process() -> None:
+    environ = {"TRACEPARENT": f"00-{TRACE}-{SPAN}-01", "PIPELINE_ALERTS_STAGE": "train"}
+
+    line = line_of(Encoder(Context(environ)), made("a"))
+
+    assert (line["tr"], line["sp"], line["st"]) == (TRACE, SPAN, "train")
+
+
+def test_the_current_span_of_opentelemetry_is_the_records_span(encoder: Encoder) -> None:
+    from opentelemetry import trace
+    from opentelemetry.trace import NonRecordingSpan, SpanContext
+
+    span = NonRecordingSpan(SpanContext(int(TRACE, 16), int(SPAN, 16), is_remote=False))
+    with trace.use_span(span):
+        line = line_of(encoder, made("a"))
+
+    assert (line["tr"], line["sp"]) == (TRACE, SPAN)
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", "00", f"00-{TRACE}-{SPAN}", f"00-{'0' * 32}-{SPAN}-01", f"00-{TRACE}-zz-01", f"00-{'g' * 32}-{SPAN}-01"],
+)
+def test_an_invalid_traceparent_counts_as_none(header: str) -> None:
+    assert parse_traceparent(header) == ("", "")
+
+
+def test_names_that_both_sides_write_are_the_same() -> None:
+    assert (
+        names.UNCAUGHT,
+        names.LOST_RECORDS,
+        names.DISABLED_LOGGERS,
+        names.ENCODING_ERROR,
+        names.CODE_STACKTRACE,
+    ) == (
+        attributes.UNCAUGHT,
+        attributes.LOST_RECORDS,
+        attributes.DISABLED_LOGGERS,
+        attributes.ENCODING_ERROR,
+        attributes.CODE_STACKTRACE,
+    )
