@@ -12,6 +12,8 @@ __all__ = ["Success", "closes", "expire", "expires", "resolve", "success_of"]
 
 NS = 1_000_000_000
 TEST_RESOLVES_AFTER_S = 600.0  # a test alert is over by itself, and nobody is told so
+REFUSED_RESOLVES_AFTER_S = 7_200.0  # no wrong token for this long, reported at most hourly: the sender was mended
+OWN_INTAKE_TROUBLE = "intake/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +71,17 @@ def expires(case: Case, *, resolve_after: float | None, now: int) -> bool:
     """Whether the policy's time-out, counted from the last record that we took, has passed."""
     if case.incident.state is not IncidentState.OPEN:
         return False
-    limit = TEST_RESOLVES_AFTER_S if case.incident.sample.attributes.get(names.TEST_ALERT) else resolve_after
+    limit = _limit(case, resolve_after)
     return limit is not None and now - case.last_taken_at >= int(limit * NS)
+
+
+def _limit(case: Case, resolve_after: float | None) -> float | None:
+    said = case.incident.sample.attributes
+    if said.get(names.TEST_ALERT):
+        return TEST_RESOLVES_AFTER_S
+    if str(said.get(names.OWN_TROUBLE, "")).startswith(OWN_INTAKE_TROUBLE):
+        return REFUSED_RESOLVES_AFTER_S
+    return resolve_after
 
 
 def expire(case: Case, *, now: int) -> Case:

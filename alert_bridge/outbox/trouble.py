@@ -103,4 +103,3 @@ def operator(
                 for channel, address in working
             )
     return ()
-

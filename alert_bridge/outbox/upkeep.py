@@ -21,6 +21,7 @@ PRUNE_EVERY_S = 3_600.0
 SEEN_KEPT_S = 30 * 86_400.0  # a Collector's queue may bring a second copy days later
 DECISIONS_KEPT_S = 90 * 86_400.0
 PREVIEWS_KEPT = 2_000
+EDITS_KEPT_S = 7 * 86_400.0  # of what was edited into a message; first messages and their receipts stay
 REVIVED_WITHIN_S = 7 * 86_400.0  # what is older is no news any more; it stays on the page, as not told
 
 log = logging.getLogger(__name__)
@@ -99,6 +100,7 @@ class Upkeep(threading.Thread):
                     seen_before=now - int(SEEN_KEPT_S * NS),
                     decisions_before=now - int(DECISIONS_KEPT_S * NS),
                     issues_before=now - int(self._policy().retention.issues * NS),
+                    edits_before=now - int(EDITS_KEPT_S * NS),
                     previews_kept=PREVIEWS_KEPT,
                 )
 
