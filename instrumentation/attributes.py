@@ -41,6 +41,7 @@ MODEL_NAME: Final = "pipeline.model.name"
 AUDIENCE: Final = "pipeline.audience"
 FINGERPRINT: Final = "pipeline.fingerprint"
 UPSTREAM: Final = "pipeline.stage.upstream"
+PARENT_SPAN: Final = "pipeline.stage.parent_span.id"  # on `pipeline.stage.start`, which is told long before the span
 METRIC_STEP: Final = "pipeline.metric.step"
 TEST_ALERT: Final = "pipeline.test"
 TEST_CHANNEL: Final = "pipeline.test.channel"

@@ -205,9 +205,8 @@ class Stage:
             outer=outer,
             told=outer.told if outer else [],
         )
-        self._tell(
-            journal, active, INFO, "%s started", names.EVENT_STAGE_START, {names.UPSTREAM: self._upstream or None}
-        )
+        place = {names.UPSTREAM: self._upstream or None, names.PARENT_SPAN: active.parent_id}
+        self._tell(journal, active, INFO, "%s started", names.EVENT_STAGE_START, place)
         _current.set(active)
         self._entered.append((active, _make_current_span(active)))
         _environment.enter(active)
