@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from instrumentation import attributes as names
-from instrumentation import events, running
+from instrumentation import events, hooks, running
 from instrumentation.child._pipeline_alerts_child import names as contract
 from instrumentation.child._pipeline_alerts_child.context import parse_traceparent
 from instrumentation.journal import Journal, current
@@ -118,6 +118,7 @@ class _Run:
             threading.Thread(target=target, name=f"pipeline-alerts-{name}", daemon=True).start()
         self._is_over = threading.Event()
         atexit.register(self._at_exit)
+        hooks.install()  # after the line above, so that the last exception is written before it is shipped
 
     def _tell(self, template: str, arguments: list[str], event: str, attributes: dict[str, object]) -> None:
         line = events.log_line(

@@ -31,10 +31,10 @@ def start(environ: Mapping[str, str] = os.environ) -> Journal | None:
         if not opened.open():
             return None
         _journal = opened
-        reporter = ends.Reporter(opened)
+        reporter = ends.Reporter(journal)
         imports.Watch(
             {
-                "logging": lambda module: _watch_logging(module, reporter, environ),
+                "logging": lambda module: _watch_logging(module, opened, reporter, environ),
                 "threading": reporter.watch_threads,
                 "multiprocessing.util": reporter.watch_processes,
             }
@@ -66,10 +66,10 @@ def journal() -> Journal | None:
     return _journal
 
 
-def _watch_logging(logging: ModuleType, reporter: ends.Reporter, environ: Mapping[str, str]) -> None:
+def _watch_logging(logging: ModuleType, opened: Journal, reporter: ends.Reporter, environ: Mapping[str, str]) -> None:
     from . import hook
 
-    hook.install(logging, reporter.journal, reporter.encoder(), _floor(logging, environ.get(names.ENV_LEVEL, "")))
+    hook.install(logging, opened, reporter.encoder(), _floor(logging, environ.get(names.ENV_LEVEL, "")))
     reporter.logging = logging
 
 

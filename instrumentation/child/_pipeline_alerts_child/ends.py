@@ -14,6 +14,7 @@ from . import names
 
 TYPE_CHECKING = False  # the real one costs every child the import of typing
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
     from typing import Any
 
@@ -24,15 +25,17 @@ MAX_DISABLED_NAMES = 50  # of loggers that a configuration disabled
 
 
 class Reporter:
-    """Writes a record for every end that it sees, each exception once."""
+    """Writes a record for every end that it sees, each exception once.
 
-    def __init__(self, journal: Journal) -> None:
-        self.journal = journal
+    Args:
+        journal: answers with where to write now, or with None where nothing shall be kept.
+    """
+
+    def __init__(self, journal: Callable[[], Journal | None]) -> None:
+        self._journal = journal
         self.logging: ModuleType | None = None
         self._encoder: Encoder | None = None
-        self._told: list[
-            BaseException
-        ] = []  # exceptions that have a record, to tell each once; alive anyway until the process ends
+        self._ended_main: BaseException | None = None  # told already; only what `sys` keeps alive anyway
 
     def encoder(self) -> Encoder:
         """The encoder of this process; imported when first needed."""
@@ -101,20 +104,21 @@ class Reporter:
 
     def uncaught(self, error: BaseException | None, template: str, *where: str, level: int = names.ERROR) -> None:
         """Writes the record of an exception that nobody caught. `SystemExit` is not one."""
-        if error is None or isinstance(error, SystemExit) or any(error is told for told in self._told):
+        journal = self._journal()
+        if error is None or isinstance(error, SystemExit) or journal is None:
             return
-        self._told.append(error)
         from .uncaught import line
 
-        self.journal.owns(None)
-        text = line(self.encoder().context, self.journal.next_number(), error, template, where, level)
-        self.journal.append(text, level)
+        journal.owns(None)
+        text = line(self.encoder().context, journal.next_number(), error, template, where, level)
+        journal.append(text, level)
 
     def _main_ended(self) -> None:
         try:
             error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
-            if error is None or hasattr(sys, "ps1"):  # at a prompt, an error ends nothing
+            if error is self._ended_main or hasattr(sys, "ps1"):  # at a prompt, an error ends nothing
                 return
+            self._ended_main = error
             trace = getattr(error, "__traceback__", None)
             level = names.CRITICAL
             if isinstance(error, KeyboardInterrupt):
@@ -131,10 +135,13 @@ class Reporter:
             self._name_disabled_loggers()
         except Exception:
             pass
-        self.journal.close()
+        journal = self._journal()
+        if journal is not None:
+            journal.close()
 
     def _name_disabled_loggers(self) -> None:
-        if self.logging is None:
+        journal = self._journal()
+        if self.logging is None or journal is None:
             return
         logger_type = self.logging.Logger  # a configuration marks placeholders too, which nobody logs to
         known = dict(self.logging.root.manager.loggerDict)
@@ -145,10 +152,10 @@ class Reporter:
 
         shown = disabled[:MAX_DISABLED_NAMES]
         more = "" if len(disabled) == len(shown) else ", …"
-        self.journal.append(
+        journal.append(
             '{"k":"log","u":%d,"t":%d,"n":%d,"l":"INFO","g":"%s","m":%s,"a":[%d,%s],"d":{"%s":%s}}'
             % (
-                self.journal.next_number(),
+                journal.next_number(),
                 time.time_ns(),
                 names.INFO,
                 names.OWN_LOGGER,
