@@ -30,6 +30,11 @@ COMMANDS: dict[str, Entry] = {
     "check-policy": Entry("alert_bridge.cli.check_policy", "Check a policy file, by line and column."),
     "test-alert": Entry("alert_bridge.cli.test_alert", "Send a marked message through the real path."),
     "status": Entry("alert_bridge.cli.status", "Books, queues and health per channel."),
+    "runs": Entry("alert_bridge.cli.runs", "List the latest runs: how they ended, and the worst that was logged."),
+    "trace": Entry(
+        "alert_bridge.cli.trace", "Go from an alert to the failing line: its span tree and the log around it."
+    ),
+    "logs": Entry("alert_bridge.cli.logs", "Show the log of a run, whole, around a record, or what contains a text."),
     "ship": Entry("alert_bridge.cli.ship", "Send what a machine without network left behind."),
     "attach": Entry("alert_bridge.cli.attach", "Reach Python children that start with a cleared environment."),
     "explain": Entry("alert_bridge.cli.explain", "Show why two records are, or are not, the same problem."),

@@ -1,0 +1,69 @@
+"""The state directory as the reading commands see it: both stores, opened beside a bridge or without one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from alert_bridge.errors import SettingsError
+from alert_bridge.settings import setting, state_home
+from alert_bridge.store.interface import ControlReader
+from alert_bridge.store.telemetry import Telemetry
+
+__all__ = ["Stores", "json_option", "open_stores", "state_option"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """``control`` is None where no bridge ever took an alert."""
+
+    state: Path
+    telemetry: Telemetry
+    control: ControlReader | None
+
+
+@contextmanager
+def open_stores(state: str) -> Iterator[Stores]:
+    """Both stores of a state directory, for reading; the usual directory unless one is given.
+
+    Raises:
+        SettingsError: there is no telemetry store in it.
+    """
+    from alert_bridge.store.control import open_reader
+
+    folder = state or setting(os.environ, "PIPELINE_ALERTS_STATE")
+    path = Path(folder) if folder else state_home(os.environ)
+    telemetry = Telemetry(path)
+    try:
+        telemetry.runs(limit=1)  # says now, and in one sentence, that there is nothing to read
+        try:
+            control = open_reader(path)
+        except SettingsError:
+            control = None
+        try:
+            yield Stores(path, telemetry, control)
+        finally:
+            if control is not None:
+                control.close()
+    finally:
+        telemetry.close()
+
+
+def state_option(command: F) -> F:
+    """``--state DIR``."""
+    return click.option(
+        "--state", default="", metavar="DIR", help="The state directory of the bridge; PIPELINE_ALERTS_STATE."
+    )(command)
+
+
+def json_option(command: F) -> F:
+    """``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="One JSON document.")(command)
