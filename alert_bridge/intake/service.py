@@ -127,7 +127,10 @@ class Intake(threading.Thread):
     def _decode(self, request: Request) -> _Decoded | None:
         try:
             decoded = decode_logs(
-                request.body, content_type=request.content_type, content_encoding=request.content_encoding
+                request.body,
+                content_type=request.content_type,
+                content_encoding=request.content_encoding,
+                received_at=self._clock(),
             )
         except IntakeError as error:
             self.totals["undecodable"] += 1

@@ -19,6 +19,7 @@ TRACE_ID_BYTES = 16
 SPAN_ID_BYTES = 8
 NO_TRACE = bytes(TRACE_ID_BYTES)  # all zeros: "none", says the specification
 NO_SPAN = bytes(SPAN_ID_BYTES)
+SAME_WITHIN_NS = 600 * 1_000_000_000  # longer than a sender tries again, shorter than until the next run
 
 
 def decode_logs(
@@ -31,7 +32,8 @@ def decode_logs(
 ) -> Decoded[Record]:
     """The log records of one `ExportLogsServiceRequest`, in protobuf or JSON, in their order.
 
-    A record without any time gets ``received_at`` (ns); its identity does not depend on it. Every text is free of
+    A record without any time gets ``received_at`` (ns), and its identity the `SAME_WITHIN_NS` that it falls in: without
+    it, the same words of another day would be the same record, and never be told again. Every text is free of
     NUL and of lone surrogates and at most ``limits.text_chars`` long, every attribute is something that JSON can hold.
 
     Raises:
@@ -63,7 +65,7 @@ def _records(group: Group, limits: Limits, received_at: int) -> list[Record]:
             Record(
                 uid=record_uid(
                     who=who,
-                    times=times,
+                    times=times if any(times) else (received_at // SAME_WITHIN_NS, 0),
                     ids=ids,
                     severity=(item.severity_number, text),
                     body=body,

@@ -137,6 +137,14 @@ def test_a_record_without_a_uid_is_the_same_record_in_any_form_and_order_of_attr
     assert uids == {one(sent, received_at=99).uid}
 
 
+def test_equal_records_without_a_time_are_the_same_for_some_minutes_and_not_for_ever():
+    sent, minute = record("backup failed", at=0, observed=0), 60 * 1_000_000_000
+
+    first, retried, next_day = (one(sent, received_at=at * minute) for at in (10_000, 10_009, 11_440))
+
+    assert first.uid == retried.uid != next_day.uid
+
+
 @pytest.mark.parametrize("change", [{"at": 2}, {"observed": 3}, {"severity_number": 18}, {"body": "Boom"}, {"a": 2}])
 def test_a_record_that_differs_in_anything_is_another_record(change):
     same = {"body": "boom", "at": 1, "observed": 2, "severity_number": 17, "a": 1}
