@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Final
 from urllib.parse import quote
@@ -12,11 +12,11 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
-from alert_bridge.model import Record, Severity
-from alert_bridge.web.loglines import log_lines
+from alert_bridge.model import Record, Severity, Span
+from alert_bridge.web.loglines import LogLine, log_lines
 from alert_bridge.web.runs import found_run
 from alert_bridge.web.site import NotFound, Site
-from alert_bridge.web.waterfall import waterfall
+from alert_bridge.web.waterfall import Row, Waterfall, waterfall
 from alert_bridge.web.wording import first_line, iso
 
 __all__ = ["download_log", "search", "show_log", "show_trace"]
@@ -127,27 +127,27 @@ def show_trace(site: Site, request: Request) -> Response:
             f"There is no trace “{first_line(trace_id, 80)}”",
             "Spans arrive when they end, and are kept as long as the retention says. A trace id has 32 hex digits.",
         )
-    lines = log_lines(log.records)
     tree = waterfall(spans, focus=request.query_params.get("span", ""), limit=MAX_TRACE_SPANS)
-    starts = sorted((span.start, span.span_id) for span in spans)
-    rows = {row.span_id: row for row in tree.rows}
-    moments: list[tuple[int, object]] = [
-        *((start, rows[span_id]) for start, span_id in starts if span_id in rows),
-        *((record.time, line) for record, line in zip(log.records, lines, strict=True)),
-    ]
-    moments.sort(key=lambda moment: moment[0])
-    names = {span.span_id: row.name for span in spans if (row := rows.get(span.span_id))}
-    run_id = next((record.run_id for record in log.records), "")
     return site.page(
         request,
         "trace.html",
         trace_id=trace_id,
-        run_id=run_id,
+        run_id=next((record.run_id for record in log.records), ""),
         tree=tree,
-        moments=[(iso(at), entry) for at, entry in moments],
-        span_names=names,
+        moments=_by_time(spans, tree, log.records),
         page=log,
     )
+
+
+def _by_time(spans: Sequence[Span], tree: Waterfall, records: Sequence[Record]) -> list[tuple[str, Row | LogLine]]:
+    """Spans as they begin, and records, in one list; a span comes with its time, a record's line has it."""
+    rows = {row.span_id: row for row in tree.rows}
+    moments: list[tuple[int, bool, Row | LogLine]] = [
+        *((span.start, True, rows[span.span_id]) for span in spans if span.span_id in rows),
+        *((record.time, False, line) for record, line in zip(records, log_lines(records), strict=True)),
+    ]
+    moments.sort(key=lambda moment: moment[0])
+    return [(iso(at) if begins else "", entry) for at, begins, entry in moments]
 
 
 def search(site: Site, request: Request) -> Response:

@@ -19,6 +19,7 @@ from alert_bridge.web.wording import delivery_state
 __all__ = ["Told", "incidents_changed", "open_incidents", "told"]
 
 MAX_OPEN: Final = 200
+MAX_LATELY: Final = 60  # incidents of any state among which the resolved ones are looked for
 MAX_RESOLVED: Final = 20
 
 
@@ -70,7 +71,7 @@ def _lines(site: Site, incidents: Sequence[Incident], shown: Sequence[Incident])
 def open_incidents(site: Site, request: Request) -> Response:
     """Open incidents, the gravest and latest first; a folded one is found in its root, while that is open."""
     still_open = site.control.incidents(open_only=True, limit=MAX_OPEN)
-    lately = site.control.incidents(open_only=False, limit=MAX_OPEN)
+    lately = site.control.incidents(open_only=False, limit=MAX_LATELY)
     resolved = [incident for incident in lately if incident.state is IncidentState.RESOLVED][:MAX_RESOLVED]
     ids = {incident.id for incident in still_open}
     roots = sorted(

@@ -19,6 +19,7 @@ from starlette.responses import Response
 from alert_bridge.errors import PipelineAlertsError
 from alert_bridge.store.interface import ControlReader, TelemetryReader
 from alert_bridge.web import wording
+from alert_bridge.web.loglines import log_rows
 from alert_bridge.web.settings import WebSettings
 
 __all__ = ["HERE", "NotFound", "Page", "Site", "endpoint"]
@@ -59,6 +60,7 @@ def _environment(settings: WebSettings) -> jinja2.Environment:
         duration=wording.duration,
         first_line=wording.first_line,
         iso=wording.iso,
+        log_rows=log_rows,
         number=wording.number,
         part=_path_part,
         shape=wording.severity_shape,

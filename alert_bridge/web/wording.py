@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -75,14 +76,21 @@ def _utc(nanoseconds: int) -> datetime:
     return datetime.fromtimestamp(nanoseconds // NANOSECONDS, UTC)
 
 
+@lru_cache(maxsize=4096)  # a log has many lines a second
+def _second(seconds: int) -> tuple[str, str]:
+    at = datetime.fromtimestamp(seconds, UTC)
+    return f"{at:%Y-%m-%d}", f"{at:%H:%M:%S}"
+
+
 def iso(nanoseconds: int) -> str:
     """For `datetime` attributes and downloads: `2026-11-25T19:53:03.123Z`."""
-    return f"{_utc(nanoseconds):%Y-%m-%dT%H:%M:%S}.{nanoseconds // 1_000_000 % 1000:03d}Z"
+    day, clock = _second(nanoseconds // NANOSECONDS)
+    return f"{day}T{clock}.{nanoseconds // 1_000_000 % 1000:03d}Z"
 
 
 def clock_time(nanoseconds: int) -> str:
     """For a log line, where the day is known: `19:53:03.123`."""
-    return f"{_utc(nanoseconds):%H:%M:%S}.{nanoseconds // 1_000_000 % 1000:03d}"
+    return f"{_second(nanoseconds // NANOSECONDS)[1]}.{nanoseconds // 1_000_000 % 1000:03d}"
 
 
 def day_and_time(nanoseconds: int) -> str:
