@@ -13,7 +13,16 @@ from functools import lru_cache
 from itertools import groupby
 from typing import Final, NamedTuple
 
-__all__ = ["MARK", "is_secret_key", "scrub_arguments", "scrub_attributes", "scrub_emails", "scrub_text", "scrub_value"]
+__all__ = [
+    "MARK",
+    "is_secret_key",
+    "scrub_arguments",
+    "scrub_attributes",
+    "scrub_emails",
+    "scrub_new_text",
+    "scrub_text",
+    "scrub_value",
+]
 
 MARK: Final = "[redacted]"
 _OPEN_MARK: Final = "[redacted"  # what is left of a mark where a value ends at a bracket
@@ -215,6 +224,11 @@ _scrub_cached = lru_cache(_CACHE_ENTRIES)(_scrub)
 def scrub_text(text: str) -> str:
     """The text with secrets replaced by ``[redacted]`` and home folders by ``~``; twice is the same as once."""
     return _scrub_cached(text) if len(text) <= _CACHE_MAX_CHARACTERS else _scrub(text)
+
+
+def scrub_new_text(text: str) -> str:
+    """The same for a text that was never seen before, such as a formatted message: it need not be remembered."""
+    return _scrub(text)
 
 
 def scrub_emails(text: str) -> str:

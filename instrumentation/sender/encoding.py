@@ -13,7 +13,15 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Final
 
-__all__ = ["Part", "encode_log", "encode_metric", "encode_request", "encode_resource", "encode_span"]
+__all__ = [
+    "Part",
+    "encode_log",
+    "encode_log_attributes",
+    "encode_metric",
+    "encode_request",
+    "encode_resource",
+    "encode_span",
+]
 
 _INT64_LIMIT: Final = 1 << 63
 _UINT64: Final = 1 << 64
@@ -102,6 +110,7 @@ def _attributes(tag: bytes, attributes: Mapping[str, object]) -> Iterable[bytes]
             yield _chunk(tag, _pair(name, value))
 
 
+@lru_cache(1024)
 def _id(text: str, size: int) -> bytes:
     try:
         raw = bytes.fromhex(text)
@@ -123,11 +132,15 @@ def encode_log(
     severity_text: str,
     body: str,
     attributes: Mapping[str, object],
+    fixed: bytes = b"",
     trace_id: str = "",
     span_id: str = "",
     event_name: str = "",
 ) -> bytes:
-    """A `LogRecord` message. Times in nanoseconds since the epoch; ids as hex, wrong ones are left out."""
+    """A `LogRecord` message. Times in nanoseconds since the epoch; ids as hex, wrong ones are left out.
+
+    ``fixed`` are attributes that `encode_log_attributes` made ready, because they are the same in many records.
+    """
     parts = [
         b"\x09",
         _fixed64(time % _UINT64),
@@ -135,6 +148,7 @@ def encode_log(
         _ONE_BYTE[severity],
         _text_field(b"\x1a", severity_text),
         _chunk(b"\x2a", _chunk(b"\x0a", _utf8(body))),
+        fixed,
         *_attributes(b"\x32", attributes),
     ]
     if trace_id:
@@ -147,6 +161,11 @@ def encode_log(
     if event_name:
         parts.append(_text_field(b"\x62", event_name))
     return b"".join(parts)
+
+
+def encode_log_attributes(attributes: Mapping[str, object]) -> bytes:
+    """Attributes as a part of a `LogRecord` message."""
+    return b"".join(_attributes(b"\x32", attributes))
 
 
 @lru_cache(256)

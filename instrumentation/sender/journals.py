@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from instrumentation.child._pipeline_alerts_child.names import JOURNAL_SUFFIX, RESERVE_SUFFIX
 from instrumentation.sender.translation import Source
@@ -26,10 +26,10 @@ MAX_LINE_BYTES: Final = 4_194_304  # a longer line is no line of ours: skipped a
 OFFSETS_FILE: Final = "offsets.json"
 RUN_FILE: Final = "run.json"
 MAX_AHEAD_KEPT: Final = 4096  # settled lines remembered over a restart; uids make the rest count once anyway
+_decode: Final = json.JSONDecoder().raw_decode
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One whole line and where it lies."""
 
     start: int
@@ -114,7 +114,7 @@ class Journal:
     def parse(self, line: Line) -> dict[str, Any] | None:
         """The line as an object; None for those that only tell about the file itself, which are taken note of here."""
         try:
-            parsed = json.loads(line.data)
+            parsed = _decode(line.data.decode())[0]  # twice as fast as `json.loads`, which guesses encodings
             kind = parsed["k"]
             if kind == "proc":
                 self.source = Source.of(self.resource, str(parsed["u"]), int(parsed["p"]))
@@ -123,7 +123,7 @@ class Journal:
             if kind == "lost":
                 self.lost = int(parsed["c"])
                 return None
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError, RecursionError, StopIteration):
             if line.data.strip(b"\0\n "):
                 self.bad_lines += 1
             return None

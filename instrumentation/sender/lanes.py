@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Final
+from typing import Final, NamedTuple
 
 from instrumentation.sender.encoding import Part, encode_request
 from instrumentation.sender.journals import Journal
@@ -27,8 +27,7 @@ MISCONFIGURED_PAUSE_S: Final = 15.0
 _PATHS: Final = {LOG: "/v1/logs", SPAN: "/v1/traces", METRIC: "/v1/metrics"}
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """An entry on its way: where its line ends, and its encoded part of a request."""
 
     journal: Journal

@@ -22,6 +22,7 @@ from instrumentation.sender import journals as files
 from instrumentation.sender.journals import Journal, Line
 from instrumentation.sender.lanes import Item, Lane, Settled
 from instrumentation.sender.logfile import RunLog
+from instrumentation.sender.shedding import shed
 from instrumentation.sender.translation import Entry, Source, translate
 from instrumentation.sender.transport import Transport
 from instrumentation.settings import Settings
@@ -144,7 +145,7 @@ class Sender:
         reserves = [journal for journal in list(self._journals.values()) if journal.is_reserve]
         for reserve in reserves:
             reserve.reread_header()
-        return sum(reserve.lost for reserve in reserves)
+        return sum(reserve.lost for reserve in reserves) + self.counts["shed"]
 
     def report(self) -> Report:
         """How far it got."""
@@ -189,6 +190,7 @@ class Sender:
                 self._last_save = now
                 files.save_offsets(self.folder, self._journals, self.counts)
                 self._remove_finished(now)
+                self._keep_below_cap()
         except Exception as error:  # noqa: BLE001 - the loop must go on whatever a file or a clock does; counted and shown
             self.counts["trouble"] += 1
             self.counts[f"trouble: {type(error).__name__}"] += 1
@@ -391,6 +393,15 @@ class Sender:
         self._set_aside(lines[-1].data if lines else b"", f"refused: {reason}")
 
     # ── clearing up ──
+
+    def _keep_below_cap(self) -> None:
+        """Only during an outage: what the disk cap costs is counted, and told as soon as somebody listens."""
+        journals = self._journals.values()
+        if sum(max(one.size() - one.acknowledged, 0) for one in journals) <= self.settings.journal_cap_bytes:
+            return
+        for level, count in shed(self.folder, journals, self.settings.journal_cap_bytes).items():
+            self.counts["shed"] += count
+            self.counts[f"shed at level {level}"] += count
 
     def _remove_finished(self, now: float) -> None:
         for name, journal in list(self._journals.items()):

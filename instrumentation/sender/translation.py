@@ -9,11 +9,17 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from instrumentation import attributes as names
-from instrumentation.redaction import scrub_attributes, scrub_text, scrub_value
-from instrumentation.sender.encoding import encode_log, encode_metric, encode_resource, encode_span
+from instrumentation.redaction import scrub_attributes, scrub_new_text, scrub_text, scrub_value
+from instrumentation.sender.encoding import (
+    encode_log,
+    encode_log_attributes,
+    encode_metric,
+    encode_resource,
+    encode_span,
+)
 
 __all__ = ["Entry", "Source", "severity_number", "translate"]
 
@@ -21,10 +27,19 @@ LOG: Final = "log"
 SPAN: Final = "span"
 METRIC: Final = "metric"
 MAX_TEXT_CHARACTERS: Final = 262_144  # of one body or stack trace; the middle of a longer one is left out
+MAX_SITES_KNOWN: Final = 4096  # of one process
 MAX_STAGES_KNOWN: Final = 10_000  # of one process
 ERROR_LEVELNO: Final = 40
 _SEVERITY: Final = dict(names.SEVERITY_OF_LEVEL)
 _LEVEL_TEXT: Final = {50: "CRITICAL", 40: "ERROR", 30: "WARNING", 20: "INFO", 10: "DEBUG"}
+
+
+class Site(NamedTuple):
+    """What all records of one call site share, made ready once: two thirds of a record."""
+
+    attributes: Mapping[str, object]
+    encoded: bytes
+    json: str  # members of an object, with a comma before the first
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +50,7 @@ class Source:
     pid: int
     resource: bytes
     resource_attributes: Mapping[str, object]
+    sites: dict[tuple[object, ...], Site] = field(default_factory=dict)
     models: dict[str, str] = field(default_factory=dict)  # of its stages: by span id, and by name; "" of the only one
 
     @classmethod
@@ -44,8 +60,7 @@ class Source:
         return cls(token, pid, encode_resource(attributes), attributes)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One record, span or metric point, ready to go. ``log_line`` is what the structured log says of it."""
 
     kind: str
@@ -84,63 +99,62 @@ def translate(line: Mapping[str, Any], source: Source, *, with_log_line: bool = 
 
 
 def _log(line: Mapping[str, Any], source: Source, *, with_log_line: bool) -> Entry:
-    attributes: dict[str, object] = {names.RECORD_UID: f"{source.token}-{line['u']}"}
-    body = _body(line, attributes)
-    _place(line, source, attributes)
+    site = _site_of(line, source)
+    own: dict[str, object] = {names.RECORD_UID: f"{source.token}-{line['u']}"}
+    body = _body(line, own)
+    if "p" in line and line["p"] != source.pid:
+        own[names.PROCESS_PID] = line["p"]
     if "e" in line:
-        _failure(line["e"], attributes)
+        _failure(line["e"], own)
     if "d" in line:
         for name, value in scrub_attributes(line["d"]).items():
-            attributes.setdefault(name, value)
+            if name not in site.attributes:
+                own.setdefault(name, value)
     event_name = line.get("ev", "")
-    _model(line, source, event_name, attributes)
+    if event_name or source.models:
+        _model(line, source, event_name, own)
     levelno = int(line["n"])
     moment = int(line["t"])
     scope = line.get("g", "")
     level = line.get("l") or _LEVEL_TEXT.get(levelno, str(levelno))
-    return Entry(
-        kind=LOG,
+    trace_id = line.get("tr", "")
+    message = encode_log(
         time=moment,
-        levelno=levelno,
-        is_urgent=levelno >= ERROR_LEVELNO or bool(event_name),
-        scope=scope,
-        message=encode_log(
-            time=moment,
-            observed=time.time_ns(),
-            severity=severity_number(levelno),
-            severity_text=level,
-            body=body,
-            attributes=attributes,
-            trace_id=line.get("tr", ""),
-            span_id=line.get("sp", ""),
-            event_name=event_name,
-        ),
+        observed=time.time_ns(),
+        severity=severity_number(levelno),
+        severity_text=level,
         body=body,
+        attributes=own,
+        fixed=site.encoded,
+        trace_id=trace_id,
+        span_id=line.get("sp", ""),
         event_name=event_name,
-        attributes=attributes,
-        trace_id=line.get("tr", ""),
-        log_line=_log_line(moment, level, scope, body, line, source, attributes) if with_log_line else "",
+    )
+    return Entry(
+        LOG,
+        moment,
+        levelno,
+        levelno >= ERROR_LEVELNO or bool(event_name),
+        scope,
+        message,
+        body,
+        event_name,
+        {**site.attributes, **own},
+        trace_id,
+        _log_line(moment, level, scope, body, line, source, site, own) if with_log_line else "",
     )
 
 
-def _body(line: Mapping[str, Any], attributes: dict[str, object]) -> str:
-    """The formatted message; a call whose arguments do not fit says so and keeps both."""
-    template = line["m"]
+def _site_of(line: Mapping[str, Any], source: Source) -> Site:
     arguments = line.get("a")
-    if not arguments:
-        body = scrub_text(_shorten(template))
-        attributes[names.TEMPLATE] = scrub_text(_shorten(line["mt"])) if "mt" in line else body
-        return body
-    attributes[names.TEMPLATE] = scrub_text(_shorten(template))
-    try:
-        return scrub_text(_shorten(template % tuple(arguments)))
-    except (TypeError, ValueError, KeyError, OverflowError):
-        shown = scrub_text(_shorten(json.dumps(arguments, ensure_ascii=False)))
-        attributes[names.TEMPLATE_ARGS] = shown
-        return f"{attributes[names.TEMPLATE]} [malformed logging call: its arguments do not fit: {shown}]"
-
-
-def _place(line: Mapping[str, Any], source: Source, attributes: dict[str, object]) -> None:
+    template = line["m"] if arguments else line.get("mt")
+    key = (template, line.get("f"), line.get("o"), line.get("i"), line.get("h"), line.get("st"))
+    known = source.sites.get(key)
+    if known is not None:
+        return known
+    attributes: dict[str, object] = {}
+    if template is not None:
+        attributes[names.TEMPLATE] = scrub_text(_shorten(template))
     if "f" in line:
         attributes[names.CODE_FILE] = scrub_text(line["f"])
         attributes[names.CODE_FUNCTION] = line.get("o", "")
@@ -149,8 +163,29 @@ def _place(line: Mapping[str, Any], source: Source, attributes: dict[str, object
         attributes[names.THREAD_NAME] = scrub_text(line["h"])
     if "st" in line:
         attributes[names.STAGE] = line["st"]
-    if "p" in line and line["p"] != source.pid:
-        attributes[names.PROCESS_PID] = line["p"]
+    shown = _encode_json(attributes)[1:-1]
+    site = Site(attributes, encode_log_attributes(attributes), f",{shown}" if shown else "")
+    if len(source.sites) >= MAX_SITES_KNOWN:
+        source.sites.clear()
+    source.sites[key] = site
+    return site
+
+
+def _body(line: Mapping[str, Any], attributes: dict[str, object]) -> str:
+    """The formatted message; a call whose arguments do not fit says so and keeps both."""
+    template = line["m"]
+    arguments = line.get("a")
+    if not arguments:
+        body = scrub_text(_shorten(template))
+        if "mt" not in line:
+            attributes[names.TEMPLATE] = body
+        return body
+    try:
+        return scrub_new_text(_shorten(template % tuple(arguments)))
+    except (TypeError, ValueError, KeyError, OverflowError):
+        shown = scrub_text(_shorten(json.dumps(arguments, ensure_ascii=False)))
+        attributes[names.TEMPLATE_ARGS] = shown
+        return f"{scrub_text(template)} [malformed logging call: its arguments do not fit: {shown}]"
 
 
 def _model(line: Mapping[str, Any], source: Source, event_name: str, attributes: dict[str, object]) -> None:
@@ -182,22 +217,19 @@ def _log_line(
     body: str,
     line: Mapping[str, Any],
     source: Source,
-    attributes: Mapping[str, object],
+    site: Site,
+    own: Mapping[str, object],
 ) -> str:
     seconds, rest = divmod(moment, 1_000_000_000)
-    record: dict[str, object] = {
-        "time": f"{_clock(seconds)}.{rest // 1000:06d}Z",
-        "level": level,
-        "logger": scope,
-        "message": body,
-        "pid": line.get("p", source.pid),
-    }
+    record: dict[str, object] = {"level": level, "logger": scope, "message": body, "pid": line.get("p", source.pid)}
     if "ev" in line:
         record["event"] = line["ev"]
     if "tr" in line:
         record["trace_id"], record["span_id"] = line["tr"], line.get("sp", "")
-    record.update(item for item in attributes.items() if item != (names.TEMPLATE, body))
-    return _encode_json(record)
+    record.update(own)
+    if record.get(names.TEMPLATE) == body:
+        del record[names.TEMPLATE]
+    return f'{{"time":"{_clock(seconds)}.{rest // 1000:06d}Z",{_encode_json(record)[1:-1]}{site.json}}}'
 
 
 _encode_json: Final = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), default=str).encode
