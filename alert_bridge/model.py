@@ -196,6 +196,8 @@ class Incident:
     runbook: str = ""
     effect: str = ""  # what it means for those who only need to know, in plain words
     acknowledged_by: str = ""
+    acknowledged_at: int = 0
+    assigned_to: str = ""
     root_id: str = ""  # the incident this one is folded under
     resolved_at: int = 0
     seen_before: int = 0  # earlier incidents of the same issue
@@ -293,6 +295,7 @@ class Story:
     late_told_at: int = 0  # when it was told late, for an edit that must go on saying so; 0: now
     affected: tuple[str, ...] = ()  # names of the models (or else stages) that reported it, if more than one
     reminder_at: int = 0  # when the next reminder is due if it stays open; 0: unknown
+    held: str = ""  # what held it back until now, in one sentence; empty: nothing did
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from alert_bridge.model import AttributeValue, Duty, Recipient, Record, Severity
 from alert_bridge.policy.model import Contact, Policy, Route, Rule
 from instrumentation import attributes as names
 
-__all__ = ["MATCHED_CHARACTERS", "Judgement", "is_test", "judge", "on_duty", "recipients"]
+__all__ = ["MATCHED_CHARACTERS", "Judgement", "is_test", "judge", "on_duty", "recipients", "value_of"]
 
 MATCHED_CHARACTERS = 4_096
 """Of a body or an attribute: what a rule sees. A glob that needs more looks for the wrong thing."""
@@ -75,7 +75,7 @@ def _matching(record: Record, rules: tuple[Rule, ...]) -> list[Rule]:
             try:
                 value = seen[key]
             except KeyError:
-                value = seen[key] = _value(record, key)
+                value = seen[key] = value_of(record, key)
             if value is None or not fits(value):
                 break
         else:
@@ -197,7 +197,7 @@ def _own_audiences(record: Record, policy: Policy) -> tuple[tuple[str, ...] | No
     return known, ((_OWN_WORD_LINE, f"asks for {', '.join(known)}"),)
 
 
-def _value(record: Record, key: str) -> str | None:
+def value_of(record: Record, key: str) -> str | None:
     """The text that a condition sees; None if the record does not have it, which no condition matches."""
     if key == "severity":
         return record.severity.name

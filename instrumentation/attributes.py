@@ -52,6 +52,9 @@ DISABLED_LOGGERS: Final = "pipeline.loggers.disabled"  # names of loggers that a
 ENCODING_ERROR: Final = "pipeline.record.encoding_error"  # what a record did to the journal's encoder
 UNCAUGHT: Final = "pipeline.uncaught"  # true on the record of the exception that ended its process
 OWN_TROUBLE: Final = "pipeline.alerts.trouble"  # on records of the bridge about itself: what kind of trouble
+WATCHED: Final = "pipeline.alerts.watch"  # on records of the bridge about what did not happen: expectation, late, silent
+DIGEST: Final = "pipeline.alerts.digest"  # on a digest of the bridge: run, quiet
+DIGEST_CONTENT: Final = "pipeline.alerts.digest.content"
 
 # Process endings, on `pipeline.run.end` and on the supervisor's death record.
 EXIT_CODE: Final = "process.exit.code"
@@ -91,6 +94,9 @@ EVENT_RUN_START: Final = "pipeline.run.start"
 EVENT_RUN_END: Final = "pipeline.run.end"
 EVENT_RUN_HEARTBEAT: Final = "pipeline.run.heartbeat"
 EVENT_RUN_SILENT: Final = "pipeline.run.silent"
+EVENT_RUN_LATE: Final = "pipeline.run.late"  # the bridge's own: it should have started and did not
+EVENT_EXPECTATION_MISSED: Final = "pipeline.expectation.missed"  # the same: what must happen did not
+EVENT_DIGEST: Final = "pipeline.alerts.digest"
 EVENT_RUN_MANIFEST: Final = "pipeline.run.manifest"
 EVENT_STAGE_START: Final = "pipeline.stage.start"
 EVENT_STAGE_END: Final = "pipeline.stage.end"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from alert_bridge.incidents.absorb import absorb, open_case
 from alert_bridge.incidents.case import Case, Event, Talk, TalkState
 from alert_bridge.incidents.endings import Ending, consequence, ending_of, fold
+from alert_bridge.incidents.held import digested, hush, release
 from alert_bridge.incidents.plan import EDIT_EVERY_S, LATE_AFTER_S, Planned, late_since, plan, posts_anew
 from alert_bridge.incidents.resolve import Success, closes, expire, expires, resolve, success_of
 from alert_bridge.incidents.talk import buried, hand_over, revived, suppress, told
@@ -27,15 +28,18 @@ __all__ = [
     "buried",
     "closes",
     "consequence",
+    "digested",
     "ending_of",
     "expire",
     "expires",
     "fold",
     "hand_over",
+    "hush",
     "late_since",
     "open_case",
     "plan",
     "posts_anew",
+    "release",
     "resolve",
     "revived",
     "success_of",

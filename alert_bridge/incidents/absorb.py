@@ -95,12 +95,13 @@ def _spread(talks: tuple[Talk, ...], event: Event, now: int) -> tuple[Talk, ...]
     for recipient in event.recipients:
         key = recipient.channel, recipient.address
         talk = joined.get(key) or Talk(recipient, now, event.record.time)
-        joined[key] = _count(talk, recipient, event.record.time)
+        joined[key] = _count(talk, recipient, event.record.time, event.silent_until)
     return tuple(joined.values())
 
 
-def _count(talk: Talk, recipient: Recipient, time: int) -> Talk:
+def _count(talk: Talk, recipient: Recipient, time: int, silent_until: int) -> Talk:
     known = talk.recipient
+    silent = talk.state is TalkState.OPEN and silent_until > 0
     if recipient is not known and (recipient.audiences != known.audiences or recipient.duty is not known.duty):
         known = replace(
             known,
@@ -112,7 +113,9 @@ def _count(talk: Talk, recipient: Recipient, time: int) -> Talk:
         recipient=known,
         first_event=min(talk.first_event, time),
         matched=talk.matched + 1,
-        queued=talk.queued + (talk.state is TalkState.OPEN),
-        suppressed=talk.suppressed + (talk.state is TalkState.FOLDED),
+        queued=talk.queued + (talk.state is TalkState.OPEN and not silent),
+        suppressed=talk.suppressed + (talk.state is TalkState.FOLDED or silent),
+        silenced=talk.silenced + silent,
+        silent_until=max(talk.silent_until, silent_until),
         dead=talk.dead + (talk.state is TalkState.DEAD),
     )

@@ -22,6 +22,7 @@ class Event:
     owner: str = ""
     runbook: str = ""
     effect: str = ""
+    silent_until: int = 0  # a silence holds it back so long; 0: none does
 
 
 class TalkState(enum.StrEnum):
@@ -58,6 +59,10 @@ class Talk:
     told_resolved: bool = False
     reminders: int = 0
     stands_in_for: str = ""
+    silenced: int = 0  # of the suppressed: held back by a silence, and told when it ends if it is still open
+    silent_until: int = 0  # a silence covers the incident; 0: none
+    retell_at: int = 0  # when the last silence ended: what is still open then is told once
+    quiet_until: int = 0  # the end of the quiet hours that its next message waited for; 0: it did not
 
     @property
     def key(self) -> tuple[str, str]:

@@ -57,7 +57,7 @@ def consequence(case: Case, event: Event, *, now: int) -> Case:
     of the cause.
     """
     known = {talk.key for talk in case.talks}
-    joined = absorb(case, event, now=now)
+    joined = absorb(case, replace(event, silent_until=0), now=now)  # what is said of the cause decides, not of this
     talks = tuple(
         replace(talk, queued=talk.queued - 1, suppressed=talk.suppressed + 1)
         if talk.key in known and _matched(event, talk) and talk.state is TalkState.OPEN

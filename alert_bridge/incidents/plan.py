@@ -11,13 +11,14 @@ from alert_bridge.incidents.case import Talk, TalkState
 from alert_bridge.model import Incident, IncidentState, Reason, Severity
 from instrumentation import attributes as names
 
-__all__ = ["EDIT_EVERY_S", "LATE_AFTER_S", "Planned", "late_since", "plan", "posts_anew"]
+__all__ = ["EDIT_EVERY_S", "LATE_AFTER_S", "NEVER", "Planned", "late_since", "plan", "posts_anew"]
 
 NS = 1_000_000_000
 EDIT_EVERY_S = 5.0  # a message is edited at most this often, so the last edit is exact within this time
 REMINDER_GROWTH = 2  # each reminder without news waits this much longer than the one before
 MAX_REMINDER_DOUBLINGS = 10  # then it stays: a number, not an overflow
 LATE_AFTER_S = 60.0  # told later than this after it was due is said to be late
+NEVER = 2**63 - 1  # waits for something else to happen
 
 _FIRST = frozenset({Reason.OPENED, Reason.REGRESSED, Reason.TEST, Reason.OPERATOR})
 _EDITS = frozenset({Reason.REPEATED, Reason.RESOLVED})
@@ -41,7 +42,7 @@ def plan(incident: Incident, talk: Talk, *, hold: float, repeat_after: float, ed
         repeat_after: seconds after which an open incident is posted anew.
         edits: whether the channel can change its message in place.
     """
-    if talk.state is not TalkState.OPEN:
+    if talk.state is not TalkState.OPEN or _is_silent(incident, talk):
         return None
     if not talk.first_told_at:
         return _first(incident, talk, hold) if talk.queued else None
@@ -64,10 +65,25 @@ def late_since(talk: Talk, *, reason: Reason, wanted_at: int, hold: float, now: 
     if reason in (Reason.REPEATED, Reason.REMINDER, Reason.DIGEST):
         return 0
     wanted = wanted_at
+    if talk.retell_at or talk.quiet_until:
+        return _if_late(max(wanted, talk.retell_at, talk.quiet_until), now)  # it was not to be told before
     if reason in _FIRST and not talk.first_told_at:
         known = talk.opened_at if talk.first_event <= 0 else min(talk.first_event, talk.opened_at)
         wanted = min(wanted, known + _ns(hold))
+    return _if_late(wanted, now)
+
+
+def _if_late(wanted: int, now: int) -> int:
     return wanted if now - wanted > _ns(LATE_AFTER_S) else 0
+
+
+def _is_silent(incident: Incident, talk: Talk) -> bool:
+    """Covered by a silence, with nothing to tell that the silence does not cover.
+
+    Whoever was told that it is open hears that it is over, in spite of any silence.
+    """
+    over = incident.state is IncidentState.RESOLVED and talk.first_told_at and not talk.told_resolved
+    return talk.silent_until > 0 and not talk.queued and not over
 
 
 def _first(incident: Incident, talk: Talk, hold: float) -> Planned:
@@ -76,8 +92,10 @@ def _first(incident: Incident, talk: Talk, hold: float) -> Planned:
         return Planned(Reason.TEST, talk.opened_at)
     if incident.sample.attributes.get(names.OWN_TROUBLE):
         return Planned(Reason.OPERATOR, talk.opened_at)
+    if incident.sample.attributes.get(names.DIGEST):
+        return Planned(Reason.DIGEST, talk.opened_at)
     reason = Reason.REGRESSED if incident.seen_before else Reason.OPENED
-    return Planned(reason, talk.opened_at + _ns(wait))
+    return Planned(reason, max(talk.opened_at + _ns(wait), talk.retell_at))
 
 
 def _when_over(incident: Incident, talk: Talk, repeat_after: float, *, edits: bool) -> Planned | None:
@@ -94,12 +112,17 @@ def _while_open(incident: Incident, talk: Talk, repeat_after: float, *, edits: b
         return Planned(Reason.REGRESSED, talk.last_told_at)  # the success was followed by an error of its own run
     if incident.severity > talk.told_severity:
         return Planned(Reason.ESCALATED, talk.last_told_at)
+    if talk.retell_at > talk.last_told_at and not incident.acknowledged_by:
+        return Planned(Reason.REMINDER, talk.retell_at)  # a silence ended, and it is still open
     edit_at, remind_at = talk.last_told_at + _ns(EDIT_EVERY_S), _remind_at(talk, repeat_after)
-    if talk.queued and edits and edit_at < remind_at:
+    if talk.queued and edits and (edit_at < remind_at or incident.acknowledged_by):
         return Planned(Reason.REPEATED, edit_at)
-    if incident.acknowledged_by and not talk.queued:
-        return None
-    return Planned(Reason.REMINDER, remind_at)
+    if not incident.acknowledged_by:
+        return Planned(Reason.REMINDER, remind_at)
+    if incident.acknowledged_at > talk.last_told_at and edits and talk.reference:
+        return Planned(Reason.REPEATED, edit_at)  # says who is on it
+    # Somebody is on it: no reminders. What came meanwhile is told when it is over or gets worse.
+    return Planned(Reason.REPEATED, NEVER) if talk.queued else None
 
 
 def _remind_at(talk: Talk, repeat_after: float) -> int:

@@ -11,6 +11,7 @@ from instrumentation import attributes as names
 __all__ = ["Success", "closes", "expire", "expires", "resolve", "success_of"]
 
 NS = 1_000_000_000
+CLOSED_BY_THE_WATCH = ("expectation", "late")  # a good end of a run does not make up for what did not happen in it
 TEST_RESOLVES_AFTER_S = 600.0  # a test alert is over by itself, and nobody is told so
 REFUSED_RESOLVES_AFTER_S = 7_200.0  # no wrong token for this long, reported at most hourly: the sender was mended
 OWN_INTAKE_TROUBLE = "intake/"
@@ -49,6 +50,7 @@ def closes(success: Success, case: Case) -> bool:
     incident = case.incident
     return (
         incident.state is IncidentState.OPEN
+        and incident.sample.text(names.WATCHED) not in CLOSED_BY_THE_WATCH
         and success.pipeline == incident.pipeline
         and success.environment == incident.environment
         and success.time > incident.last_event

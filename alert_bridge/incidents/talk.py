@@ -16,12 +16,16 @@ def told(talk: Talk, *, as_of: Incident, reason: Reason, covers: int, posted: bo
     ``posted``: a new message, not an edit. Records that came while it was sent stay queued.
     """
     moved = min(covers, talk.queued)
-    total = talk.told + moved
+    late = min(covers - moved, talk.silenced)  # a silence came while it was being sent
+    total = talk.told + moved + late
     quiet = reason is Reason.REMINDER and total == talk.posted
     return replace(
         talk,
         told=total,
         queued=talk.queued - moved,
+        suppressed=talk.suppressed - late,
+        silenced=talk.silenced - late,
+        quiet_until=0,
         reference=reference,
         first_told_at=talk.first_told_at or now,
         last_told_at=now,

@@ -11,6 +11,8 @@ from pathlib import Path
 from alert_bridge.store.control.cases import CaseRows
 from alert_bridge.store.control.facts import FactRows
 from alert_bridge.store.control.outbox import OutboxRows
+from alert_bridge.store.control.reviews import ReviewRows
+from alert_bridge.store.control.wishes import WishRows
 from alert_bridge.store.sqlite import connect, migrate, transaction
 
 __all__ = ["Book", "ControlStore"]
@@ -18,7 +20,7 @@ __all__ = ["Book", "ControlStore"]
 FILE_NAME = "control.db"
 
 
-class Book(CaseRows, FactRows, OutboxRows):
+class Book(CaseRows, FactRows, OutboxRows, WishRows, ReviewRows):
     """What may be read and written within one transaction, in the words of the engine."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:

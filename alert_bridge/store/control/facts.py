@@ -76,8 +76,9 @@ class FactRows:
         if started or ended:
             self._note_step(record, stage, started, ended, result)
         self.connection.execute(
-            "INSERT INTO runs (run_id, pipeline, environment, trace_id, started, ended, result, facts)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run_id) DO UPDATE SET"
+            "INSERT INTO runs (run_id, pipeline, environment, trace_id, started, ended, result, facts, named)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run_id) DO UPDATE SET"
+            " named = CASE WHEN excluded.named > runs.named THEN excluded.named ELSE runs.named END,"
             " trace_id = CASE WHEN runs.trace_id = '' THEN excluded.trace_id ELSE runs.trace_id END,"
             " started = CASE WHEN excluded.started > 0 THEN excluded.started ELSE runs.started END,"
             " ended = CASE WHEN excluded.ended > 0 THEN excluded.ended ELSE runs.ended END,"
@@ -92,6 +93,7 @@ class FactRows:
                 0 if stage else ended,
                 "" if stage else result,
                 pairs(_facts(record)),
+                int(bool(record.text(names.PIPELINE_NAME))),
             ),
         )
 

@@ -10,8 +10,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from alert_bridge.model import Decision, Incident, NoticeState, Receipt
+from alert_bridge.silences import Silence
 from alert_bridge.store.control.database import FILE_NAME
+from alert_bridge.store.control.outbox import NEVER
 from alert_bridge.store.control.rows import conversation_of, incident_of, text_list
+from alert_bridge.store.control.wishes import silence_of
 from alert_bridge.store.interface import Books, ChannelHealth, Delivery, Occurrence, Previewed
 from alert_bridge.store.sqlite import read_only
 
@@ -40,8 +43,8 @@ class SqliteControlReader:
 
     def incidents(self, *, open_only: bool = True, limit: int = 200) -> Sequence[Incident]:
         """Incidents by their last event, newest first; folded ones stand in their root."""
-        condition = "WHERE state = 'open' AND root_id = ''" if open_only else ""
-        return self._incidents(f"SELECT * FROM incidents {condition} ORDER BY last_event DESC LIMIT ?", (limit,))  # noqa: S608 - no input in it
+        which = "kind = 'problem'" + (" AND state = 'open' AND root_id = ''" if open_only else "")
+        return self._incidents(f"SELECT * FROM incidents WHERE {which} ORDER BY last_event DESC LIMIT ?", (limit,))  # noqa: S608 - no input in it
 
     def incident(self, incident_id: str) -> Incident | None:
         """One incident."""
@@ -52,7 +55,7 @@ class SqliteControlReader:
         """Incidents that this run has part in, oldest first."""
         return self._incidents(
             "SELECT i.* FROM incidents i JOIN incident_runs r ON r.incident_id = i.id WHERE r.run_id = ?"
-            " ORDER BY i.first_event",
+            " AND i.kind = 'problem' ORDER BY i.first_event",
             (run_id,),
         )
 
@@ -66,7 +69,8 @@ class SqliteControlReader:
             for row in self._rows(
                 "SELECT id, CASE WHEN resolved_at > last_taken_at THEN resolved_at ELSE last_taken_at END AS at,"
                 " count || ' ' || severity || ' ' || state || ' ' || root_id || ' ' || acknowledged_by AS mark"
-                " FROM incidents WHERE (last_taken_at >= ? OR resolved_at >= ?) AND opened_at <= ? ORDER BY at, id",
+                " FROM incidents WHERE (last_taken_at >= ? OR resolved_at >= ?) AND opened_at <= ? AND kind = 'problem'"
+                " ORDER BY at, id",
                 (since, since, opened_until),
             )
         )
@@ -193,6 +197,24 @@ class SqliteControlReader:
         row = self._rows("SELECT max(taken_at) AS at FROM seen")[0]
         return int(row["at"] or 0)
 
+    def silences(self, *, ended_since: int) -> Sequence[Silence]:
+        """Silences in force, and those that ended at or after ``ended_since``; the newest first."""
+        rows = self._rows("SELECT * FROM silences WHERE ends_at >= ? ORDER BY created_at DESC, id", (ended_since,))
+        return [silence_of(row) for row in rows]
+
+    def carried_out(self, order_id: int) -> str:
+        """What became of an order; empty while it waits."""
+        rows = self._rows("SELECT outcome FROM orders WHERE id = ? AND carried_out_at > 0", (order_id,))
+        return str(rows[0]["outcome"]) if rows else ""
+
+    def has_taken_up(self, silence_id: str) -> bool:
+        """Whether the bridge acts by this silence, and by its end where it has ended."""
+        rows = self._rows(
+            "SELECT 1 FROM silences WHERE id = ? AND applied_at > 0 AND (ended_by = '' OR released_at > 0)",
+            (silence_id,),
+        )
+        return bool(rows)
+
     def close(self) -> None:
         """Close this thread's connection."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
@@ -217,7 +239,7 @@ class SqliteControlReader:
             conversation=conversation_of(row),
             state=_state(row),
             attempts=notice["attempts"] if notice is not None else 0,
-            next_due_at=max(notice["due_at"], notice["retry_at"]) if notice is not None and waiting else 0,
+            next_due_at=_planned_at(notice) if notice is not None and waiting else 0,
             last_error=notice["last_error"] if notice is not None else "",
             receipts=tuple(
                 Receipt(receipt["notice_id"], receipt["at"], receipt["outcome"], receipt["detail"])
@@ -243,6 +265,11 @@ class SqliteControlReader:
         if connection is None:
             connection = self._local.connection = read_only(self._path)
         return connection
+
+
+def _planned_at(notice: sqlite3.Row) -> int:
+    """When a notice is sent; 0 if that hangs on something that may never happen."""
+    return 0 if notice["due_at"] == NEVER else max(notice["due_at"], notice["retry_at"])
 
 
 def _state(row: sqlite3.Row) -> NoticeState:

@@ -96,6 +96,8 @@ def incident_values(case: Case) -> dict[str, Any]:
         "runbook": incident.runbook,
         "effect": incident.effect,
         "acknowledged_by": incident.acknowledged_by,
+        "acknowledged_at": incident.acknowledged_at,
+        "assigned_to": incident.assigned_to,
         "root_id": incident.root_id,
         "resolved_at": incident.resolved_at,
         "closed_event": case.closed_event,
@@ -125,6 +127,8 @@ def incident_of(row: sqlite3.Row, run_ids: tuple[str, ...]) -> Incident:
         runbook=row["runbook"],
         effect=row["effect"],
         acknowledged_by=row["acknowledged_by"],
+        acknowledged_at=row["acknowledged_at"],
+        assigned_to=row["assigned_to"],
         root_id=row["root_id"],
         resolved_at=row["resolved_at"],
         seen_before=row["seen_before"],
@@ -171,6 +175,10 @@ def talk_values(incident_id: str, talk: Talk) -> dict[str, Any]:
         "told_resolved": int(talk.told_resolved),
         "reminders": talk.reminders,
         "stands_in_for": talk.stands_in_for,
+        "silenced": talk.silenced,
+        "silent_until": talk.silent_until,
+        "retell_at": talk.retell_at,
+        "quiet_until": talk.quiet_until,
     }
 
 
@@ -201,6 +209,10 @@ def talk_of(row: sqlite3.Row) -> Talk:
         told_resolved=bool(row["told_resolved"]),
         reminders=row["reminders"],
         stands_in_for=row["stands_in_for"],
+        silenced=row["silenced"],
+        silent_until=row["silent_until"],
+        retell_at=row["retell_at"],
+        quiet_until=row["quiet_until"],
     )
 
 

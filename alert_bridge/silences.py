@@ -1,0 +1,78 @@
+"""Silences: what people do not want to hear for a while, and which of it a record or an incident is. Pure.
+
+A silence never loses anything: what it holds back is counted, shown, and told when the silence ends if it is still
+open. CRITICAL is held back only where somebody said so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from alert_bridge.incidents import Event
+from alert_bridge.model import Incident, Record, Severity
+from alert_bridge.policy.model import Match
+from alert_bridge.routing import value_of
+
+__all__ = ["FINGERPRINT", "SEVERITY", "Silence", "covering", "covers_event", "covers_incident", "in_words"]
+
+FINGERPRINT = "fingerprint"
+SEVERITY = "severity"
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """What is held back, until when, and who wants it.
+
+    ``match`` has the keys of a policy's rules, and `fingerprint`; `severity` is what the policy made of the record. An
+    ``incident_id`` stands instead of conditions. Times are nanoseconds since the epoch.
+    """
+
+    id: str
+    match: Match
+    author: str
+    reason: str
+    created_at: int
+    ends_at: int
+    incident_id: str = ""
+    critical: bool = False
+    ended_by: str = ""
+    applied_at: int = 0
+    released_at: int = 0
+
+    def is_in_force(self, now: int) -> bool:
+        """Whether it holds anything back at this moment."""
+        return self.created_at <= now < self.ends_at
+
+
+def covers_event(silence: Silence, event: Event, incident_id: str) -> bool:
+    """Whether this record of this incident is held back."""
+    return _covers(silence, event.record, event.severity, event.fingerprint.value, incident_id)
+
+
+def covers_incident(silence: Silence, incident: Incident) -> bool:
+    """Whether an open incident is held back, judged by its latest record."""
+    return _covers(silence, incident.sample, incident.severity, incident.fingerprint, incident.id)
+
+
+def covering(silences: Iterable[Silence], incident: Incident, now: int) -> Silence | None:
+    """The silence in force that covers an incident for the longest time."""
+    found = [silence for silence in silences if silence.is_in_force(now) and covers_incident(silence, incident)]
+    return max(found, key=lambda silence: (silence.ends_at, silence.id), default=None)
+
+
+def in_words(silence: Silence) -> str:
+    """What it holds back: `incident abc`, or `pipeline=monthly_run, body=*disk*`; and CRITICAL, where it does."""
+    conditions = silence.match.conditions
+    what = f"incident {silence.incident_id}" if silence.incident_id else ", ".join(f"{k}={v}" for k, v in conditions)
+    return f"{what}, CRITICAL too" if silence.critical else what
+
+
+def _covers(silence: Silence, record: Record, severity: Severity, fingerprint: str, incident_id: str) -> bool:
+    if severity >= Severity.CRITICAL and not silence.critical:
+        return False
+    if silence.incident_id:
+        return silence.incident_id == incident_id
+    special: Mapping[str, str] = {SEVERITY: severity.name, FINGERPRINT: fingerprint}
+    values = ((fits, special.get(key) or value_of(record, key)) for key, fits in silence.match.tests)
+    return bool(silence.match.tests) and all(value is not None and fits(value) for fits, value in values)

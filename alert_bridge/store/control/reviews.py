@@ -1,0 +1,102 @@
+"""Ends of runs that the bridge looks at, and what it knows of runs for that. Rows of control.db."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = ["ReviewRows", "RunRow"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run as its lifecycle events told it. Nanoseconds; 0: unknown, or not yet."""
+
+    run_id: str
+    pipeline: str
+    environment: str
+    trace_id: str
+    started: int
+    ended: int
+    result: str
+    is_named: bool  # the pipeline's name was given, not guessed
+    seen_at: int = 0  # when the bridge first saw that it ended
+
+
+class ReviewRows:
+    """Statements over runs and their reviews, within one transaction."""
+
+    connection: sqlite3.Connection
+
+    def note_ends(self, *, now: int) -> None:
+        """Enter runs whose end was told since the last look."""
+        self.connection.execute(
+            "INSERT INTO reviews (run_id, seen_at, reviewed_at) SELECT run_id, ?, 0 FROM runs"
+            " WHERE ended > 0 AND run_id NOT IN (SELECT run_id FROM reviews)",
+            (now,),
+        )
+
+    def unreviewed_runs(self) -> Sequence[RunRow]:
+        """Runs that ended and wait to be looked at, the first to end first."""
+        rows = self.connection.execute(
+            "SELECT r.*, v.seen_at FROM reviews v JOIN runs r ON r.run_id = v.run_id WHERE v.reviewed_at = 0"
+            " ORDER BY r.ended, r.run_id"
+        )
+        return [run_row(row, row["seen_at"]) for row in rows]
+
+    def reviewed(self, run_id: str, *, now: int) -> None:
+        """The run's end was looked at."""
+        self.connection.execute("UPDATE reviews SET reviewed_at = ? WHERE run_id = ?", (now, run_id))
+
+    def last_good_run(self, run: RunRow) -> RunRow | None:
+        """The latest run of the same pipeline that ended well before this one did."""
+        row = self.connection.execute(
+            "SELECT * FROM runs WHERE pipeline = ? AND environment = ? AND result = 'success' AND ended > 0"
+            " AND ended < ? AND run_id <> ? ORDER BY ended DESC LIMIT 1",
+            (run.pipeline, run.environment, run.ended, run.run_id),
+        ).fetchone()
+        return None if row is None else run_row(row)
+
+    def runs_of(self, pipeline: str, *, started_after: int, limit: int = 200) -> Sequence[RunRow]:
+        """Runs of a pipeline that started at or after this moment, the first first."""
+        rows = self.connection.execute(
+            "SELECT * FROM runs WHERE pipeline = ? AND started >= ? ORDER BY started LIMIT ?",
+            (pipeline, started_after, limit),
+        )
+        return [run_row(row) for row in rows]
+
+    def running(self, pipeline: str) -> Sequence[RunRow]:
+        """Runs of a pipeline that started and have not ended."""
+        rows = self.connection.execute(
+            "SELECT * FROM runs WHERE pipeline = ? AND started > ended AND started > 0 ORDER BY started", (pipeline,)
+        )
+        return [run_row(row) for row in rows]
+
+    def watched_since(self, key: str, *, now: int) -> int:
+        """Since when this is watched; from now on, if it was not. What lay before is nobody's fault."""
+        name = f"watch/{key}"
+        self.connection.execute(
+            "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", (name, str(now))
+        )
+        row = self.connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return int(row["value"])
+
+    def mark_digest(self, incident_id: str) -> None:
+        """It is a digest, and no incident."""
+        self.connection.execute("UPDATE incidents SET kind = 'digest' WHERE id = ?", (incident_id,))
+
+
+def run_row(row: sqlite3.Row, seen_at: int = 0) -> RunRow:
+    """The run of a row."""
+    return RunRow(
+        row["run_id"],
+        row["pipeline"],
+        row["environment"],
+        row["trace_id"],
+        row["started"],
+        row["ended"],
+        row["result"],
+        bool(row["named"]),
+        seen_at,
+    )
