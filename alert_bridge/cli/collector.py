@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from collector.errors import CollectorError
 
 __all__ = ["command"]
 
+_TERMINATED = 128 + signal.SIGTERM
 _MARKS = {checks.Level.OK: "ok      ", checks.Level.WARNING: "warning ", checks.Level.ERROR: "ERROR   "}
 
 
@@ -56,6 +59,7 @@ def command() -> None:
 def install(file: Path | None, url: str, sha256: str, *, fresh: bool) -> None:
     """Find a Collector, or download or build one, and print its path."""
     source = binary.Source(file, url, sha256) if file or url or sha256 else None
+    _end_builds_on_sigterm()
     path = binary.install(os.environ, _progress, source=source, fresh=fresh)
     click.echo(f"Collector: {path}")
 
@@ -105,7 +109,17 @@ def _prepared(
     config: Path | None, overlays: tuple[str, ...]
 ) -> tuple[Path, configuration.Configuration, dict[str, str]]:
     files = configuration.resolve(os.environ, config, overlays)
-    return binary.install(os.environ, _progress), files, configuration.completed(os.environ)
+    return _installed(), files, configuration.completed(os.environ)
+
+
+def _installed() -> Path:
+    _end_builds_on_sigterm()
+    return binary.install(os.environ, _progress)
+
+
+def _end_builds_on_sigterm() -> None:
+    # A build starts compilers in a group of its own: leaving by an exception ends them.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
 
 
 def _progress(line: str) -> None:
