@@ -106,17 +106,18 @@ class _Run:
         self.journal = Journal(str(self.folder.path), str(self.poke_path) if self.poke_path else None)
         if not self.journal.open():
             raise OSError("the disk is full")
+        self.journal.allocate_reserve()
         log = RunLog(log_path(settings.log_home, self.pipeline, self.run_id))
         self.sender = Sender(self.folder.path, settings, log=log, poke=self.poke)
         # Stages and records of this process belong to the run's trace, and so do its subprocesses.
         self._traceparent_before = os.environ.get(contract.ENV_TRACEPARENT)
         os.environ[contract.ENV_TRACEPARENT] = f"00-{self.trace_id}-{self.span_id}-01"
+        self._is_over = threading.Event()
         running.begin(self.journal)
         self._tell("%s started", [self.pipeline], names.EVENT_RUN_START, {})
         self.sender.start()
         for target, name in ((self._tell_manifest, "manifest"), (self._guard, "guardian")):
             threading.Thread(target=target, name=f"pipeline-alerts-{name}", daemon=True).start()
-        self._is_over = threading.Event()
         atexit.register(self._at_exit)
         hooks.install()  # after the line above, so that the last exception is written before it is shipped
 
@@ -137,16 +138,18 @@ class _Run:
     def _tell_manifest(self) -> None:
         from instrumentation import manifest
 
-        folders = manifest.own_package_folders()
-        made_of = manifest.collect(sys.orig_argv, os.environ, Path.cwd(), folders)
-        self._tell("%s is made of this", [self.pipeline], names.EVENT_RUN_MANIFEST, made_of)
+        with contextlib.suppress(Exception):  # a thread that fails would write to the program's stderr
+            folders = manifest.own_package_folders()
+            made_of = manifest.collect(sys.orig_argv, os.environ, Path.cwd(), folders)
+            self._tell("%s is made of this", [self.pipeline], names.EVENT_RUN_MANIFEST, made_of)
 
     def _guard(self) -> None:
         """A process that ships what is left should this one be killed; it sleeps until then."""
         from instrumentation.sender import linger
 
-        if not self._is_over.wait(GUARDIAN_AFTER_S) and self.settings.linger_seconds:
-            linger.start(self.folder.path, self.settings, os.environ)
+        with contextlib.suppress(Exception):  # the same
+            if not self._is_over.wait(GUARDIAN_AFTER_S) and self.settings.linger_seconds:
+                linger.start(self.folder.path, self.settings, os.environ)
 
     def _at_exit(self) -> None:
         if os.getpid() == self.pid:  # not in a forked child, whose parent goes on

@@ -22,6 +22,7 @@ ERROR = 40
 def journal(tmp_path: Path) -> Journal:
     opened = Journal(str(tmp_path))
     assert opened.open()
+    opened.allocate_reserve()
     return opened
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import sys
 
-from . import ends, imports, names
+from . import imports, names
 from .journal import Journal
 
 TYPE_CHECKING = False  # the real one costs every child the import of typing
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import ModuleType
+    from typing import Any
 
+    from .ends import Reporter
+
+_reporter: Reporter | None = None
 _journal: Journal | None = None  # of this process, or None: not under `run`
 
 
@@ -31,15 +37,14 @@ def start(environ: Mapping[str, str] = os.environ) -> Journal | None:
         if not opened.open():
             return None
         _journal = opened
-        reporter = ends.Reporter(journal)
         imports.Watch(
             {
-                "logging": lambda module: _watch_logging(module, opened, reporter, environ),
-                "threading": reporter.watch_threads,
-                "multiprocessing.util": reporter.watch_processes,
+                "logging": lambda module: _watch_logging(module, opened, environ),
+                "threading": lambda module: _ends().watch_threads(module),
+                "multiprocessing.util": lambda module: _ends().watch_processes(module),
             }
         )
-        reporter.watch_interpreter()
+        _watch_interpreter(opened)
     except Exception:
         return None
     return _journal
@@ -66,11 +71,46 @@ def journal() -> Journal | None:
     return _journal
 
 
-def _watch_logging(logging: ModuleType, opened: Journal, reporter: ends.Reporter, environ: Mapping[str, str]) -> None:
+def _ends() -> Reporter:
+    """The reporter of this process's ends; not imported before something can end."""
+    global _reporter  # noqa: PLW0603 - one per process is the point
+    if _reporter is None:
+        from .ends import Reporter
+
+        _reporter = Reporter(journal)
+    return _reporter
+
+
+def _watch_interpreter(opened: Journal) -> None:
+    """What `Reporter.watch_interpreter` does, for processes of which most end without anything to report."""
+    previous = sys.unraisablehook
+
+    def unraisablehook(unraisable: Any, /) -> Any:
+        try:
+            _ends().unraisable(unraisable)
+        except Exception:
+            pass
+        return previous(unraisable)
+
+    def at_exit() -> None:
+        try:
+            if "logging" in sys.modules or getattr(sys, "last_value", None) is not None:
+                _ends().at_exit()
+            else:
+                opened.close()
+        except Exception:
+            pass
+
+    sys.unraisablehook = unraisablehook
+    atexit.register(at_exit)
+
+
+def _watch_logging(logging: ModuleType, opened: Journal, environ: Mapping[str, str]) -> None:
     from . import hook
 
-    hook.install(logging, opened, reporter.encoder(), _floor(logging, environ.get(names.ENV_LEVEL, "")))
-    reporter.logging = logging
+    opened.allocate_reserve()
+    hook.install(logging, opened, _ends().encoder(), _floor(logging, environ.get(names.ENV_LEVEL, "")))
+    _ends().logging = logging
 
 
 def _floor(logging: ModuleType, wanted: str) -> int:

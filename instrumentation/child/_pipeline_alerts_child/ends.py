@@ -48,17 +48,21 @@ class Reporter:
 
     def watch_interpreter(self) -> None:
         """The main thread's end, seen at exit, and exceptions in finalisers and callbacks."""
-        atexit.register(self._at_exit)
+        atexit.register(self.at_exit)
         previous = sys.unraisablehook
 
         def unraisablehook(unraisable: Any, /) -> Any:
-            try:
-                self.uncaught(unraisable.exc_value, "uncaught in %s: %s: %s", _name(unraisable.object))
-            except Exception:
-                pass
+            self.unraisable(unraisable)
             return previous(unraisable)
 
         sys.unraisablehook = unraisablehook
+
+    def unraisable(self, unraisable: Any) -> None:
+        """An exception that Python only prints, because nobody is there to catch it."""
+        try:
+            self.uncaught(unraisable.exc_value, "uncaught in %s: %s: %s", _name(unraisable.object))
+        except Exception:
+            pass
 
     def watch_threads(self, threading: Any) -> None:
         """Exceptions that end a thread, whatever `threading.excepthook` is by then; and the main thread's end early.
@@ -129,7 +133,8 @@ class Reporter:
         except Exception:
             pass
 
-    def _at_exit(self) -> None:
+    def at_exit(self) -> None:
+        """The last look: the main thread's exception, and what the logging configuration switched off."""
         self._main_ended()
         try:
             self._name_disabled_loggers()

@@ -14,7 +14,6 @@ import sys
 import time
 
 from . import names
-from .poke import poke
 from .values import text
 
 MIN_FD = 200  # a program that closes or reuses low descriptors must not hit ours
@@ -47,8 +46,9 @@ class Journal:
         self.folder = os.path.abspath(folder)
         self.poke_path = poke_path
         self.next_number = itertools.count(1).__next__  # goes on in a forked child: its token is another
+        self._wants_reserve = False
         self._torn = False
-        self._reserve_end = LOST_LINE_BYTES
+        self._reserve, self._reserve_end = -1, LOST_LINE_BYTES
         self._forget()
         os.register_at_fork(after_in_child=self._after_fork)
 
@@ -57,15 +57,22 @@ class Journal:
         self._forget()
         self.pid = _getpid()
         self.token = os.urandom(8).hex()
-        stem = os.path.join(self.folder, "%d-%s" % (self.pid, self.token))
-        self.path = stem + names.JOURNAL_SUFFIX
+        self.path = os.path.join(self.folder, "%d-%s" % (self.pid, self.token)) + names.JOURNAL_SUFFIX
         self._header = _header(self.token, self.pid)
-        self._reserve = _allocate(stem + names.RESERVE_SUFFIX)
+        if self._wants_reserve:
+            self.allocate_reserve()
+        return self._reopen() or self._reserve >= 0
+
+    def allocate_reserve(self) -> None:
+        """Sets room aside for ERROR and above on a full disk, here and in forked children; before the first record."""
+        self._wants_reserve = True
+        if self._reserve >= 0 or not self.path:
+            return
+        self._reserve = _allocate(self._reserve_path())
         if self._reserve >= 0:
             self._note_lost()
             self._into_reserve(self._header)
             self._reserve_start = self._reserve_end
-        return self._reopen() or self._reserve >= 0
 
     def append(self, line: str, level: int = 0) -> bool:
         """Writes one JSON object as one line and wakes the parent for ERROR and above; says whether it was kept."""
@@ -78,6 +85,8 @@ class Journal:
                 pass
         kept = not missing or self._insist(data, missing, level)
         if level >= names.ERROR and self.poke_path:
+            from .poke import poke
+
             poke(self.poke_path)
         return kept
 
@@ -96,7 +105,10 @@ class Journal:
         needed = self._losses or self._reserve_end != self._reserve_start
         if self.pid == _getpid() and self._reserve >= 0 and not needed:
             self._reserve = _close(self._reserve)
-            _unlink(self.path[: -len(names.JOURNAL_SUFFIX)] + names.RESERVE_SUFFIX)
+            _unlink(self._reserve_path())
+
+    def _reserve_path(self) -> str:
+        return self.path[: -len(names.JOURNAL_SUFFIX)] + names.RESERVE_SUFFIX
 
     def _insist(self, data: bytes, missing: int, level: int) -> bool:
         """A line that did not simply go into the file: after a fork, on a closed descriptor, on a full disk."""
