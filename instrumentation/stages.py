@@ -29,6 +29,7 @@ from instrumentation.child._pipeline_alerts_child.names import ENV_STAGE, ENV_TR
 from instrumentation.child._pipeline_alerts_child.values import describe
 from instrumentation.journal import Journal
 from instrumentation.running import journal as open_journal
+from instrumentation.wandb import active_run_url
 
 __all__ = ["current_stage", "current_trace", "log_metrics", "stage"]
 
@@ -237,6 +238,7 @@ class Stage:
         self._tell(journal, active, level, f"%s ended: {result}", names.EVENT_STAGE_END, facts, shown)
         now_ns = time.time_ns()
         place = {names.STAGE: active.name, names.STAGE_RUN_ID: active.run_id, names.MODEL_NAME: active.model}
+        place[names.WANDB_RUN_URL] = active_run_url()
         journal.append(
             events.span_line(
                 journal.next_number(),
@@ -294,6 +296,9 @@ def log_metrics(values: Mapping[str, float], *, step: int | None = None) -> None
         values: by name; what is not a number is left out.
         step: where on its axis (epoch, month …); the time alone where it is left out.
     """
+    mirrored = sys.modules.get("instrumentation.wandb")
+    if mirrored is not None and mirrored.is_mirrored():
+        mirrored.log(values, step)
     journal = open_journal()
     if journal is None:
         return

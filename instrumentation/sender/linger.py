@@ -27,6 +27,7 @@ _PROGRAM: Final = (
     "import sys; sys.path.append(sys.argv[1]); from instrumentation.sender.linger import main; main(sys.argv[2])"
 )
 LOCK_LOOK_S: Final = 0.2
+MAX_ADOPTED: Final = 4  # at once, by one run
 LOOK_EVERY_S: Final = 0.25
 
 
@@ -53,6 +54,25 @@ def start(folder: Path, settings: Settings, environ: Mapping[str, str]) -> int:
             return os.posix_spawn(sys.executable, argv, kept, file_actions=actions, setpgroup=0, setsigmask=())
         except OSError:
             return 0
+
+
+def adopt(settings: Settings, environ: Mapping[str, str]) -> int:
+    """Starts to ship what earlier runs left here and nobody ships any more; returns how many it found.
+
+    A machine that went down, or a batch system that ends everything at once, leaves such folders.
+    """
+    found = 0
+    if not settings.linger_seconds or not settings.journal_home.is_dir():
+        return 0
+    for folder in sorted(settings.journal_home.iterdir()):
+        if found >= MAX_ADOPTED or not (folder / journals.RUN_FILE).exists():
+            continue
+        run = RunFolder(folder)
+        with contextlib.suppress(OSError):
+            if not has_writers(folder) and run.lock():
+                run.unlock()
+                found += bool(start(folder, settings, environ))
+    return found
 
 
 def ship_folder(folder: Path, settings: Settings, within_s: float, *, lock_within_s: float = 0.0) -> Report | None:

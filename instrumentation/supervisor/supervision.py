@@ -101,11 +101,13 @@ class Supervision:
 
     def _tell_manifest(self) -> None:
         self._has_python.wait(MANIFEST_WAIT_S)
-        executable = str(self._first_python.get("x", ""))
-        folders = manifest.site_packages_of(executable) if executable else []
-        version = str(self._first_python.get("py", ""))
-        launch = self._launch
-        self._teller.manifest(manifest.collect(launch.command, launch.environ, Path.cwd(), folders, version))
+        with contextlib.suppress(Exception):  # a thread that fails would write to the program's stderr
+            executable = str(self._first_python.get("x", ""))
+            folders = manifest.site_packages_of(executable) if executable else []
+            version = str(self._first_python.get("py", ""))
+            launch = self._launch
+            self._teller.manifest(manifest.collect(launch.command, launch.environ, Path.cwd(), folders, version))
+            linger.adopt(launch.settings, launch.environ)
 
     # ── while it runs ──
 

@@ -1,0 +1,170 @@
+"""`configure()` in real processes without a parent."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers.receiver import Receiver
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+TIMEOUT_S = 60
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as started:
+        yield started
+
+
+@pytest.fixture
+def environ(tmp_path: Path, receiver: Receiver) -> dict[str, str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_ALERTS_", "OTEL_"))}
+    clean.pop("TRACEPARENT", None)
+    ours = {"PIPELINE_ALERTS_ENDPOINT": receiver.url, "PIPELINE_ALERTS_LINGER_SECONDS": "0", "PYTHONPATH": str(ROOT)}
+    return {**clean, **ours, "XDG_STATE_HOME": str(tmp_path / "state")}
+
+
+def run(environ: dict[str, str], program: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", program], env=environ, capture_output=True, text=True, timeout=TIMEOUT_S
+    )
+
+
+def bodies(receiver: Receiver) -> list[str]:
+    return [record.body.string_value for record in receiver.records()]
+
+
+def test_a_script_of_two_lines_is_followed_to_its_end(environ: dict[str, str], receiver: Receiver) -> None:
+    program = "import logging, instrumentation\ninstrumentation.configure('notebook')\nlogging.error('boom %d', 3)"
+
+    done = run(environ, program)
+
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "boom 3" in bodies(receiver)
+    events = [record.event_name for record in receiver.records() if record.event_name]
+    assert sorted(set(events)) == ["pipeline.run.end", "pipeline.run.manifest", "pipeline.run.start"]
+    assert max(receiver.uids().values()) == 1
+
+
+def test_calling_it_again_changes_nothing(environ: dict[str, str], receiver: Receiver) -> None:
+    program = (
+        "import logging, instrumentation\nfor _ in range(3): instrumentation.configure('n')\nlogging.error('once')"
+    )
+
+    run(environ, program)
+
+    assert bodies(receiver).count("once") == 1
+
+
+def test_spans_of_opentelemetry_hang_below_the_stage(environ: dict[str, str], receiver: Receiver) -> None:
+    program = (
+        "import instrumentation\nfrom opentelemetry import trace\ninstrumentation.configure('n')\n"
+        "with instrumentation.stage('train'), trace.get_tracer('t').start_as_current_span('inner'): pass\n"
+    )
+
+    run(environ, program)
+
+    spans = {span.name: span for span in receiver.spans()}
+    assert spans["inner"].parent_span_id == spans["train"].span_id
+    assert spans["train"].parent_span_id == spans["RUN n"].span_id
+    assert len({span.trace_id for span in spans.values()}) == 1
+
+
+def test_under_run_it_does_nothing_a_second_time(environ: dict[str, str], receiver: Receiver) -> None:
+    program = "import logging, instrumentation\ninstrumentation.configure('n')\nlogging.error('once')"
+    command = [sys.executable, "-m", "alert_bridge.cli", "run", "--", sys.executable, "-c", program]
+
+    subprocess.run(command, env=environ, cwd=ROOT, capture_output=True, timeout=TIMEOUT_S)
+
+    assert bodies(receiver).count("once") == 1
+    assert len([record for record in receiver.records() if record.event_name == "pipeline.run.start"]) == 1
+
+
+def test_switched_off_it_does_nothing_at_all(environ: dict[str, str], receiver: Receiver, tmp_path: Path) -> None:
+    program = "import logging, instrumentation\ninstrumentation.configure('n')\nlogging.error('once')"
+
+    run({**environ, "OTEL_SDK_DISABLED": "true"}, program)
+
+    assert receiver.records() == []
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("state", ["gone", "silent", "503"])
+def test_with_everything_down_the_end_waits_no_longer_than_promised(
+    environ: dict[str, str], receiver: Receiver, state: str
+) -> None:
+    {"gone": receiver.go_away, "silent": receiver.go_silent, "503": receiver.refuse_service}[state]()
+    program = (
+        "import logging, instrumentation, time, atexit\n"
+        "atexit.register(lambda: print(time.time() - ended))\n"  # registered first, so called last
+        "instrumentation.configure('n')\n"
+        "logging.error('boom'); instrumentation.log_metrics({'loss': 1.0})\n"
+        "with instrumentation.stage('s'): pass\n"
+        "ended = time.time()"
+    )
+
+    done = run(environ, program)
+
+    assert float(done.stdout) < 1.5
+    assert done.stderr.count("\n") <= 1  # Python's own last resort prints the error, as without us
+
+
+def test_what_a_kill_leaves_is_shipped_by_the_next_command(
+    environ: dict[str, str], receiver: Receiver, tmp_path: Path
+) -> None:
+    receiver.go_away()
+    program = (
+        "import logging, instrumentation, os\ninstrumentation.configure('n')\n"
+        "logging.error('last words'); os.kill(os.getpid(), 9)"
+    )
+    run(environ, program)
+    receiver.come_back()
+
+    ship = [sys.executable, "-m", "alert_bridge.cli", "ship", str(tmp_path / "state" / "pipeline-alerts" / "journals")]
+    done = subprocess.run(ship, env=environ, cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_S)
+
+    assert done.returncode == 0, done.stdout
+    assert "last words" in bodies(receiver)
+    assert not list((tmp_path / "state" / "pipeline-alerts" / "journals").iterdir())
+
+
+def test_the_next_run_sees_to_what_an_earlier_one_left(environ: dict[str, str], receiver: Receiver) -> None:
+    receiver.go_away()
+    program = (
+        "import logging, instrumentation, os\ninstrumentation.configure('n')\n"
+        "logging.error('last words'); os.kill(os.getpid(), 9)"
+    )
+    run(environ, program)
+    receiver.come_back()
+
+    command = [sys.executable, "-m", "alert_bridge.cli", "run", "--", "sleep", "2"]
+    given = {**environ, "PIPELINE_ALERTS_LINGER_SECONDS": "30"}
+    subprocess.run(command, env=given, cwd=ROOT, capture_output=True, timeout=TIMEOUT_S)
+
+    ends_at = time.monotonic() + 30
+    while "last words" not in bodies(receiver):
+        assert time.monotonic() < ends_at
+        time.sleep(0.05)
+
+
+def test_a_guardian_ships_what_a_killed_notebook_leaves(environ: dict[str, str], receiver: Receiver) -> None:
+    receiver.go_away()
+    program = (
+        "import logging, instrumentation, os, time\ninstrumentation.configure('n')\ntime.sleep(2)\n"
+        "logging.error('last words'); os.kill(os.getpid(), 9)"
+    )
+    run({**environ, "PIPELINE_ALERTS_LINGER_SECONDS": "30"}, program)
+
+    receiver.come_back()
+
+    ends_at = time.monotonic() + 30
+    while "last words" not in bodies(receiver):
+        assert time.monotonic() < ends_at
+        time.sleep(0.05)
