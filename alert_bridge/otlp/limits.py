@@ -16,7 +16,7 @@ class Limits:
     """
 
     body_bytes: int = 20 * 1024 * 1024  # as sent; the Collector's own receiver takes as much
-    inflated_bytes: int = 64 * 1024 * 1024
+    inflated_bytes: int = 128 * 1024 * 1024  # a Collector's largest batch, if every record has a long traceback
     json_bytes: int = 16 * 1024 * 1024  # parsed JSON takes up to 25 times its size in memory
     records: int = 50_000  # records, spans or metric points; what comes after them is rejected and counted
     item_bytes: int = 8 * 1024 * 1024  # one record, span or metric as sent; a larger one is rejected

@@ -179,6 +179,19 @@ def test_one_bad_json_record_is_rejected_with_the_reason_and_its_neighbours_are_
     assert says in got.rejected[0].reason
 
 
+def test_a_json_record_that_is_nested_without_end_is_rejected_alone():
+    deep = {"stringValue": "bottom"}
+    for _ in range(300):
+        deep = {"arrayValue": {"values": [deep]}}
+    document = json.loads(as_json("logs", GOOD["logs"]))
+    document["resourceLogs"][0]["scopeLogs"][0]["logRecords"].insert(0, {"body": deep})
+
+    got = otlp.decode_logs(json.dumps(document).encode(), content_type=JSON)
+
+    assert [kept.body for kept in got.records] == ["boom", "fine"]
+    assert "nested deeper" in got.rejected[0].reason
+
+
 def json_logs(**fields):
     return json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": [fields]}]}]}).encode()
 
