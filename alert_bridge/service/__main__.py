@@ -36,12 +36,17 @@ def main(role: str, listening: int, parent: int, told: str) -> int:
             from alert_bridge.service import alerts
 
             alerts.run(settings, socket.socket(fileno=listening), os.environ)
+            return 0
+        with socket.socket(fileno=listening) as address:  # closed here, open in the alerts process
+            settings = replace(settings, port=address.getsockname()[1])
+        if role == "exporters":
+            from alert_bridge.service import exporters
+
+            exporters.run(settings, os.environ)
         else:
             from alert_bridge.service import telemetry
 
-            with socket.socket(fileno=listening) as address:  # closed here, open in the alerts process
-                port = address.getsockname()[1]
-            telemetry.run(replace(settings, port=port), settings.telemetry_socket)
+            telemetry.run(settings, settings.telemetry_socket)
     except UsageError as error:
         print(f"pipeline-alerts: {error}", file=sys.stderr)  # noqa: T201 - for the person who started it
         return USAGE_EXIT_CODE

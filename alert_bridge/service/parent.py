@@ -18,11 +18,12 @@ from pathlib import Path
 from types import FrameType
 
 from alert_bridge.errors import SettingsError
-from alert_bridge.service.settings import ServiceSettings
+from alert_bridge.service.settings import ServiceSettings, wants_exporters
 
 __all__ = ["serve"]
 
 ROLES = ("alerts", "telemetry")
+EXPORTERS = "exporters"  # a third process, where there is something to export to; no trouble of its own ends the rest
 BACKLOG = 512
 TAKEOVER_WAIT_S = 3.0  # a bridge that was just killed needs a moment to let go of its address and its state
 TAKEOVER_LOOK_S = 0.02
@@ -61,15 +62,16 @@ def serve(settings: ServiceSettings) -> int:
     """Run the service until SIGTERM or SIGINT; returns the exit code.
 
     Raises:
-        SettingsError: the address or the state directory is taken, or cannot be used.
+        SettingsError: the address or the state directory is taken or cannot be used, or an exporter's settings cannot.
     """
+    roles = (*ROLES, EXPORTERS) if wants_exporters(os.environ) else ROLES
     lock = _own(settings.state)
     listening = _listen(settings.host, settings.port)
     settings = replace(settings, port=listening.getsockname()[1])
     alive_read, alive_write = os.pipe()  # children see its end when this process is gone, however it went
     orders = _Orders()
     signals = _obey(orders)
-    children = [_Child(role) for role in ROLES]
+    children = [_Child(role) for role in roles]
     inherited = (listening.fileno(), alive_read, lock)
     try:
         while not orders.stop:
@@ -185,11 +187,12 @@ def _lost(child: _Child, code: int) -> int | None:
     """A process ended that should not have; an exit code if starting it again cannot help."""
     lived = time.monotonic() - child.started_at
     child.process = None
-    if code == USAGE_EXIT_CODE:
+    optional = child.role == EXPORTERS
+    if code == USAGE_EXIT_CODE and not optional:
         return code  # it has said what is wrong, and would say it again
     child.was_steady = child.was_steady or lived >= STEADY_AFTER_S
     child.failures = 1 if lived >= STEADY_AFTER_S else child.failures + 1
-    if code > 0 and not child.was_steady and child.failures >= START_FAILURES_MOST:
+    if code > 0 and not optional and not child.was_steady and child.failures >= START_FAILURES_MOST:
         log.error(
             "The %s process does not come up: it ended %d times with exit code %d", child.role, child.failures, code
         )

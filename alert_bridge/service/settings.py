@@ -10,7 +10,7 @@ from pathlib import Path
 from alert_bridge.errors import SettingsError
 from alert_bridge.settings import secret, setting, state_home
 
-__all__ = ["ServiceSettings", "service_settings"]
+__all__ = ["ServiceSettings", "service_settings", "wants_exporters"]
 
 DEFAULT_LISTEN = "127.0.0.1:4319"
 
@@ -63,6 +63,19 @@ def service_settings(
         public_url=setting(environ, "PIPELINE_ALERTS_PUBLIC_URL").rstrip("/"),
         tokens=tokens,
     )
+
+
+def wants_exporters(environ: Mapping[str, str]) -> bool:
+    """Whether there is anything to export to: Prefect is on when its URL is set, W&B when its key or mode is.
+
+    Raises:
+        SettingsError: Prefect's settings cannot work. Better said at the start than in a log that nobody reads.
+    """
+    if setting(environ, "PREFECT_API_URL"):
+        from alert_bridge.exporters.prefect import prefect_settings
+
+        return prefect_settings(environ) is not None
+    return any(setting(environ, name) for name in ("WANDB_API_KEY", "WANDB_API_KEY_FILE", "WANDB_MODE"))
 
 
 def _address(listen: str) -> tuple[str, int]:

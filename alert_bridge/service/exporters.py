@@ -1,0 +1,98 @@
+"""The exporters process: a thread per exporter that follows the stores. Runs only where Prefect or W&B is configured.
+
+Whatever happens in it, alerts do not notice: it only reads what the other processes have committed.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Mapping
+from types import FrameType
+
+from alert_bridge.errors import UsageError
+from alert_bridge.exporters import Exporter, Follower
+from alert_bridge.exporters.prefect import prefect_settings
+from alert_bridge.model import Severity
+from alert_bridge.policy.load import load, packaged_path
+from alert_bridge.policy.model import Policy
+from alert_bridge.service.settings import ServiceSettings
+
+__all__ = ["run"]
+
+STOP_WITHIN_S = 2.0  # a request that runs may end; what is not confirmed comes again next time
+
+log = logging.getLogger(__name__)
+
+
+class Routes:
+    """Which levels go to which exporter: the policy's routes, read at the start and on SIGHUP."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self._path = settings.policy or packaged_path()
+        self._policy: Policy = load(self._path)
+
+    def reload(self) -> None:
+        """Read the file again; it stays as it was if the new one would not work, which the alerts process tells."""
+        try:
+            self._policy = load(self._path)
+        except UsageError as error:
+            log.warning("The policy stays as it was, because the new one would not work: %s", error)
+
+    def least(self, exporter: str) -> Severity | None:
+        """The lowest level that any route sends there; None if there is no route."""
+        return min((route.min_severity for route in self._policy.routes_to(exporter)), default=None)
+
+
+def open_exporters(settings: ServiceSettings, routes: Routes, environ: Mapping[str, str]) -> list[Exporter]:
+    """The exporters that are configured, each with its library loaded only now.
+
+    Raises:
+        SettingsError: settings cannot work.
+    """
+    exporters: list[Exporter] = []
+    prefect = prefect_settings(environ)
+    if prefect is not None:
+        from alert_bridge.exporters.prefect.exporter import PrefectExporter
+        from alert_bridge.store.telemetry import Telemetry
+
+        exporters.append(
+            PrefectExporter(
+                prefect,
+                public_url=settings.url(settings.port),
+                least=lambda: routes.least("prefect"),
+                log_of_run=Telemetry(settings.state).run_records,
+            )
+        )
+    return exporters
+
+
+def run(settings: ServiceSettings, environ: Mapping[str, str]) -> None:
+    """Follow until SIGTERM; SIGHUP reads the policy again.
+
+    Raises:
+        UsageError: the policy or the settings would not work.
+    """
+    ended = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        ended.set()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    routes = Routes(settings)
+    signal.signal(signal.SIGHUP, lambda _number, _frame: routes.reload())
+    followers = [
+        Follower(exporter, settings.state, clock=time.time_ns) for exporter in open_exporters(settings, routes, environ)
+    ]
+    for follower in followers:
+        follower.start()
+        log.info("Following for %s", follower.name)
+    ended.wait()
+    deadline = time.monotonic() + STOP_WITHIN_S
+    for follower in followers:
+        follower.stop()
+    for follower in followers:
+        follower.join(max(deadline - time.monotonic(), 0.0))
