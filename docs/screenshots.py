@@ -1,3 +1,5 @@
+# A script beside the documentation, not a package; it says what it made.
+# ruff: noqa: INP001, T201
 """Regenerates docs/images: what the README shows. Run: `python docs/screenshots.py [--url http://127.0.0.1:4319]`.
 
 Without `--url` the pictures are of one made-up month (tests/servers/month.py), so they stay the same until the pages

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import anyio
 from starlette.datastructures import FormData
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from alert_bridge.web.security import asks_for_known_host
@@ -63,14 +63,6 @@ def _next_path(value: str) -> str:
     return value if _LOCAL_PATH.fullmatch(value) else "/"
 
 
-# A link in Slack or in a web mailer comes from another site, and then browsers keep a SameSite=Strict cookie back. This
-# page asks once more from our own site, with the cookie; whoever has none gets the login then.
-_ONCE_MORE: Final = (
-    '<!doctype html><meta charset="utf-8"><meta name="color-scheme" content="light dark">'
-    '<meta http-equiv="refresh" content="0"><title>Opening…</title>'
-)
-
-
 class Guard:
     """Lets a request through that has the token, in a session cookie or as a bearer; sends a browser to the login."""
 
@@ -103,9 +95,11 @@ class Guard:
             return None
         if request.method != "GET" or "text/html" not in request.headers.get("accept", "text/html"):
             return self.site.problem(request, 401, "Please sign in", "Open the pages in a browser and sign in first.")
-        if request.headers.get("sec-fetch-site") == "cross-site":
-            return HTMLResponse(_ONCE_MORE)
         path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        if request.headers.get("sec-fetch-site") == "cross-site":
+            # A link in Slack or in a web mailer: browsers keep a SameSite=Strict cookie back when another site leads
+            # here. This page asks once more from our own site, with the cookie; whoever has none gets the login then.
+            return self.site.page(request, "again.html", target=_next_path(path))
         return RedirectResponse(f"/login?{urlencode({'next': path})}", 303)
 
 

@@ -117,9 +117,7 @@ def _block(block: Mapping[str, Any]) -> Block:
 
 
 def slack_blocks(payload: Mapping[str, Any]) -> tuple[Block, ...]:
-    """The message's blocks, or its text where it has none. Attachments are drawn as their blocks."""
+    """The message's blocks, or its text where it has none."""
     blocks: Sequence[Any] = payload.get("blocks") or ()
-    for attachment in payload.get("attachments") or ():
-        blocks = [*blocks, *(attachment.get("blocks") or ())]
     drawn = tuple(_block(block) for block in blocks if isinstance(block, Mapping))
     return drawn or (Block("section", (mrkdwn(str(payload.get("text", ""))),)),)
