@@ -11,6 +11,7 @@ because every line pays for them; absent keys mean "none".
 
     {"k":"proc","v":1,"u":token,"p":pid,"pp":parent pid,"x":executable,"a":[argv …],"py":"3.11.7","t":ns}
     {"k":"log","u":counter,"t":ns,"n":levelno,"l":levelname,"g":logger,"m":template or message,"a":[arguments],
+     "mt":template of a message that was formatted where it lives,
      "f":file,"o":function,"i":line,"h":thread name,"p":pid (only if it is not the file's),
      "e":{"t":qualified type,"m":message,"s":stack trace with its full chain},
      "tr":trace id,"sp":span id,"st":stage,"ev":event name,"d":{extras}}
@@ -27,8 +28,9 @@ full disk, lines of ERROR and above go to a file whose blocks are already taken:
 
     <pid>-<token>.reserve  the same lines, after a first one {"k":"lost","c":records lost since last said}; NULs follow
 
-It is there from the first line on, is read like the journal once the process ended or its journal stopped growing, and
-is removed by a process that ends orderly without having used it.
+It is there before the first record, is read like the journal, and is removed by a process that ends orderly without
+having used it. A line with "p" was brought by a queue: if that process is of the same run, its own journal has the
+record too, with the same "t", "g", "i" and "h".
 """
 
 from __future__ import annotations

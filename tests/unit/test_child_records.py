@@ -86,6 +86,7 @@ def test_arguments_stay_apart_from_the_template_where_the_parent_can_format_them
 
     expected = template if template != "%f" else "nan"
     assert (line["m"], line.get("a")) == (expected, kept)
+    assert line.get("mt") == (None if kept else message)
 
 
 def test_a_template_and_its_text_arguments_give_what_logging_gives(encoder: Encoder) -> None:

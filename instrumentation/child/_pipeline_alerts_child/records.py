@@ -59,16 +59,16 @@ class Encoder:
         try:
             fields = record.__dict__
             message, args = fields["msg"], fields["args"]
-            said = _arguments(args) if args else ""
+            said, template = _arguments(args) if args else "", ""
             if said is None or type(message) is not str:
-                message, said = self._outside(_formatted, fields, message, args)
+                message, said, template = self._outside(_formatted, fields, message, args)
             place = _PLACE(fields)
             if said:  # a template, which comes again; a finished message rarely does
                 place += (message,)
                 said = (self._sites.get(place) or self._learn(place)) + said
             else:
                 said = (self._sites.get(place) or self._learn(place)) + quote(message)
-            said += self.context.where()
+            said += template + self.context.where()
             if len(fields) != _BARE_SIZE or fields["exc_info"] or fields["exc_text"] or fields["stack_info"]:
                 said += self._outside(_rest, fields, fields)
             if not own:
@@ -146,25 +146,25 @@ def _arguments(args: object) -> str | None:
     return ',"a":[' + joined + "]"
 
 
-def _formatted(message: object, args: object, words: Callable[[object], str]) -> tuple[str, str]:
-    """The message formatted here; as template and plain arguments if that comes to the same, or if it is malformed."""
+def _formatted(message: object, args: object, words: Callable[[object], str]) -> tuple[str, str, str]:
+    """Template and plain arguments, if they come to the same or the call is malformed; else the message and `mt`."""
     template = message if type(message) is str else words(message)
     if not args:
-        return template, ""
+        return template, "", ""
     if words is not describe:
-        return template, ',"a":[%s]' % ",".join(quote(words(value)) for value in _each(args))
+        return template, ',"a":[%s]' % ",".join(quote(words(value)) for value in _each(args)), ""
     if type(args) is tuple and not _asks_for_repr(template):
         short = tuple([plain(value) for value in args])  # calls the program's `__str__` once, like any handler would
         arguments = _arguments(short)
         try:
             if arguments and template % short is not None:
-                return template, arguments
+                return template, arguments, ""
         except Exception:  # the argument was more of a number than its text is, or the call is malformed
             pass
     try:
-        return template % args, ""
+        return template % args, "", ',"mt":' + quote(template)
     except Exception:  # a malformed call: keep what was given, the parent says so
-        return template, ',"a":[%s]' % ",".join(text(value) for value in _each(args))
+        return template, ',"a":[%s]' % ",".join(text(value) for value in _each(args)), ""
 
 
 def _asks_for_repr(template: str) -> bool:
