@@ -1,4 +1,4 @@
-"""What holds for every page: headers, inert content, landmarks, kind answers, a login where there is a token."""
+"""What holds for every page: headers, inert content, landmarks, kind answers."""
 
 from __future__ import annotations
 
@@ -16,12 +16,10 @@ import pytest
 from alert_bridge.model import Record, Severity, Span
 from alert_bridge.store.interface import Previewed
 from alert_bridge.web import WebSettings
-from alert_bridge.web.login import COOKIE, SESSION_SECONDS, session_is_valid, session_value
 from tests.servers.memory_store import MemoryControl, MemoryTelemetry
 from tests.servers.month import AUDIENCES, FAILING_UID, FETCH, NOW, PUBLIC_URL, RUN, TRACE, month
 from tests.servers.pages import serving
 
-TOKEN = "correct horse battery staple"
 PAGES = (
     "/",
     f"/incidents/{FETCH}",
@@ -85,20 +83,6 @@ class Page(HTMLParser):
 def pages() -> Iterator[httpx.Client]:
     with serving(*month(), settings()) as client:
         yield client
-
-
-@pytest.fixture(scope="module")
-def guarded() -> Iterator[httpx.Client]:
-    """Pages behind a login; each test starts without a cookie."""
-    with serving(*month(), settings(token=TOKEN)) as client:
-        yield client
-
-
-@pytest.fixture
-def visitor(guarded) -> httpx.Client:
-    guarded.cookies.clear()
-    guarded.headers["accept"] = "text/html"
-    return guarded
 
 
 @pytest.fixture
@@ -324,89 +308,6 @@ def test_without_a_token_a_foreign_host_name_is_refused(pages, host):
 
     assert answer.status_code == 421
     assert RUN not in answer.text
-
-
-@pytest.mark.parametrize("path", [path for path in PAGES if "?" not in path])
-def test_with_a_token_every_page_asks_for_the_login_first(visitor, path):
-    answer = visitor.get(path)
-
-    assert answer.status_code == 303
-    assert answer.headers["location"].startswith("/login?next=%2F")
-
-
-def test_a_login_opens_the_page_that_was_asked_for(visitor):
-    answer = visitor.post("/login", data={"token": TOKEN, "next": f"/runs/{RUN}/log?around=a#r-a"})
-
-    assert (answer.status_code, answer.headers["location"]) == (303, f"/runs/{RUN}/log?around=a#r-a")
-    cookie = answer.headers["set-cookie"].lower()
-    assert "httponly" in cookie
-    assert "samesite=strict" in cookie
-    assert TOKEN not in str(answer.headers)
-    assert visitor.get("/").status_code == 200
-    assert visitor.post("/logout").headers["location"] == "/login"
-    assert visitor.get("/").status_code == 303
-
-
-def test_the_cookie_needs_https_where_the_pages_have_it(fresh):
-    visitor = fresh(*month(), token=TOKEN, public_url="https://alerts.example.org")
-
-    answer = visitor.post("/login", data={"token": TOKEN})
-
-    assert "secure" in answer.headers["set-cookie"].lower()
-
-
-@pytest.mark.parametrize("wrong", ["", "correct horse", TOKEN + "x", "\udc80\u202e"])
-def test_a_wrong_token_opens_nothing(visitor, wrong):
-    answer = visitor.post("/login", data={"token": wrong.encode("utf-8", "replace").decode()})
-
-    assert answer.status_code == 403
-    assert "set-cookie" not in answer.headers
-    assert visitor.get("/").status_code == 303
-
-
-@pytest.mark.parametrize("target", ["https://evil.test/", "//evil.test", "/\\evil.test", "javascript:x", "", "/a b"])
-def test_a_login_never_leads_to_another_site(visitor, target):
-    answer = visitor.post("/login", data={"token": TOKEN, "next": target})
-
-    assert answer.headers["location"] == "/"
-
-
-def test_a_session_ends_with_its_time_and_with_its_token():
-    value = session_value(TOKEN, ends_at=1000)
-
-    assert session_is_valid(TOKEN, value, now=999)
-    assert not session_is_valid(TOKEN, value, now=1000)
-    assert not session_is_valid("another token", value, now=999)
-    assert not session_is_valid(TOKEN, value.replace("1000", "9999", 1), now=999)
-    for broken in ("", ".", "1000", "x.y.z", value[:-1], "é." + value):
-        assert not session_is_valid(TOKEN, broken, now=999)
-
-
-def test_a_session_lasts_a_week(visitor):
-    answer = visitor.post("/login", data={"token": TOKEN})
-
-    value = answer.cookies[COOKIE]
-    assert int(value.split(".")[0]) == NOW // 10**9 + SESSION_SECONDS
-
-
-def test_a_script_reads_with_the_token_as_bearer(visitor):
-    assert visitor.get(f"/runs/{RUN}/log.jsonl", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 200
-    assert visitor.get("/runs", headers={"authorization": "Bearer x", "accept": "*/*"}).status_code == 401
-
-
-def test_a_link_from_another_site_is_asked_once_more_before_the_login_is_shown(visitor):
-    answer = visitor.get(f"/incidents/{FETCH}", headers={"sec-fetch-site": "cross-site"})
-
-    assert answer.status_code == 200
-    assert f'content="0;url=/incidents/{FETCH}"' in answer.text
-    assert "DataFetchError" not in answer.text
-
-
-def test_the_token_shows_neither_in_a_page_nor_in_the_settings_text(visitor):
-    visitor.post("/login", data={"token": TOKEN})
-
-    assert TOKEN not in repr(settings(token=TOKEN))
-    assert all(TOKEN not in visitor.get(path).text for path in PAGES)
 
 
 def test_the_files_beside_the_pages_are_exactly_those_and_may_be_kept(pages):
