@@ -1,0 +1,186 @@
+"""Which error of a run is only the echo or the consequence of another. By span ancestry, never by time alone.
+
+In simulation a time window, or "same run = one", hides nearly half of the independent problems; these rules hide one in
+two hundred (`tests/benchmarks/folding.py`). What cannot be shown to belong together stays apart. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from alert_bridge.model import Fingerprint, Record, Severity
+from instrumentation import attributes as names
+
+__all__ = ["Fold", "Known", "Trouble", "ancestors_of", "fold_under", "stands_alone", "trouble_of"]
+
+MAX_TEXT_CHARS = 1000
+MAX_ANCESTORS = 100  # deeper nesting of stages than anyone has; also ends a loop of bad parents
+
+_CHILD_ENDED = re.compile(
+    r"(?i)\b(?:exit(?:ed)?[ _-]?(?:code|status)|exited with|non-zero exit|ended with -?\d|return(?:ed)?[ _-]?code"
+    r"|died with|was killed|terminated abruptly)"
+)
+_CHILD_TYPES = frozenset({"CalledProcessError", "BrokenProcessPool", "TerminatedWorkerError", "SystemExit"})
+_WHY = {
+    "re-report": "the same cause, reported again further out in the same trace",
+    "echo": "it says only that something beneath it failed",
+    "consequence": "it misses what a failed stage should have made",
+}
+_MISSING_TYPES = frozenset({"FileNotFoundError", "NoSuchKey", "NoSuchBucket", "UpstreamFailed", "EmptyDataError"})
+_MISSING = re.compile(
+    r"(?i)\b(?:no such (?:file|table|key|object|bucket)|does not exist|is missing|missing input|not found"
+    r"|upstream (?:task|stage|step)? ?failed|no input|input .{0,40} (?:missing|empty))"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One error of a run, as far as it matters here."""
+
+    problem: str  # fingerprint
+    root: str  # what failed at the bottom of its chain of exceptions; empty without an exception
+    span: str
+    stage: str
+    severity: Severity
+    echo: bool  # has no cause of its own to tell: no exception, or only that of a child process that ended
+    child_ended: bool  # says in so many words that a child process ended badly
+    missing_input: bool  # says that something it needs is not there
+    uncaught: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A problem of the same run that is told: where it showed, and what is at its bottom."""
+
+    incident_id: str
+    problem: str
+    roots: frozenset[str]
+    spans: frozenset[str]
+    stages: frozenset[str]
+    severity: Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """An error that is told as part of another, and by which rule."""
+
+    incident_id: str
+    rule: str  # re-report, echo or consequence
+    why: str
+
+
+def trouble_of(record: Record, found: Fingerprint, severity: Severity) -> Trouble:
+    """What folding may look at of a record."""
+    kind = record.text(names.EXCEPTION_TYPE).rpartition(".")[2]
+    says = f"{record.text(names.EXCEPTION_MESSAGE)} {record.body}"[:MAX_TEXT_CHARS]
+    innermost = dict(found.components).get("types", "").partition(" < ")[0]
+    child_ended = not {kind, innermost}.isdisjoint(_CHILD_TYPES) or bool(_CHILD_ENDED.search(says))
+    return Trouble(
+        problem=found.value,
+        root=_root_of(found),
+        span=record.span_id,
+        stage=record.stage,
+        severity=severity,
+        echo=child_ended or not (kind or innermost),
+        child_ended=child_ended,
+        missing_input=not {kind, innermost}.isdisjoint(_MISSING_TYPES) or bool(_MISSING.search(says)),
+        uncaught=bool(record.attributes.get(names.UNCAUGHT)),
+    )
+
+
+def _root_of(found: Fingerprint) -> str:
+    """The parts of a stack's fingerprint that belong to its root cause: the same for every exception raised from it."""
+    if found.rung != "stack":
+        return ""
+    own = [(name, value) for name, value in found.components if name not in ("scope", "wrapped", "types", "caller")]
+    types = next((value for name, value in found.components if name == "types"), "")
+    return repr([types.partition(" < ")[0], *own])
+
+
+def ancestors_of(span: str, parents: Mapping[str, str]) -> frozenset[str]:
+    """The spans above one, as far as they are known."""
+    above: list[str] = []
+    while (span := parents.get(span, "")) and span not in above and len(above) < MAX_ANCESTORS:
+        above.append(span)
+    return frozenset(above)
+
+
+def fold_under(
+    trouble: Trouble,
+    known: Sequence[Known],
+    parents: Mapping[str, str],
+    upstream: Mapping[str, frozenset[str]],
+    *,
+    stood_alone_before: bool,
+) -> Fold | None:
+    """The problem that an error belongs to; None if it stands for itself.
+
+    Args:
+        trouble: the error.
+        known: the told problems of the same run, without those that are folded themselves.
+        parents: span id -> id of the span above it, of the run's stages.
+        upstream: stage -> the stages that it needs, directly.
+        stood_alone_before: the error's fingerprint was an incident in another run where `stands_alone` held.
+    """
+    others = [one for one in known if one.problem != trouble.problem]
+    for one in others:
+        if trouble.root and trouble.root in one.roots and _related(trouble.span, one.spans, parents):
+            return Fold(one.incident_id, "re-report", _WHY["re-report"])
+    if stood_alone_before:
+        return None
+    for rule, causes in _candidates(trouble, others, parents, upstream):
+        if len(causes) == 1 and trouble.severity > causes[0].severity and not trouble.uncaught:
+            return None  # worse than its cause; an uncaught exception's severity is our word, not the program's
+        if len(causes) == 1:
+            return Fold(causes[0].incident_id, rule, _WHY[rule])
+    return None
+
+
+def stands_alone(
+    trouble: Trouble, known: Sequence[Known], parents: Mapping[str, str], upstream: Mapping[str, frozenset[str]]
+) -> bool:
+    """Whether nothing in its run could have caused it: then it is a problem of its own, in later runs too."""
+    others = [one for one in known if one.problem != trouble.problem]
+    return not any(causes for _, causes in _candidates(trouble, others, parents, upstream))
+
+
+def _candidates(
+    trouble: Trouble, others: Sequence[Known], parents: Mapping[str, str], upstream: Mapping[str, frozenset[str]]
+) -> list[tuple[str, list[Known]]]:
+    """What may have caused an error, by rule, the stronger rule first."""
+    found: list[tuple[str, list[Known]]] = []
+    if trouble.echo:
+        found.append(("echo", [one for one in others if _beneath(trouble, one.spans, parents)]))
+    if trouble.missing_input and trouble.stage:
+        needed = _all_upstream(trouble.stage, upstream)
+        found.append(("consequence", [one for one in others if one.stages & needed]))
+    return found
+
+
+def _related(span: str, spans: frozenset[str], parents: Mapping[str, str]) -> bool:
+    if not span:
+        return False
+    above = ancestors_of(span, parents)
+    return any(other == span or other in above or span in ancestors_of(other, parents) for other in spans)
+
+
+def _beneath(trouble: Trouble, spans: frozenset[str], parents: Mapping[str, str]) -> bool:
+    """Whether a problem showed below this error; beside it is enough where it speaks of a child process by itself."""
+    if not trouble.span:
+        return False
+    return any(trouble.span in ancestors_of(span, parents) for span in spans) or (
+        trouble.child_ended and trouble.span in spans
+    )
+
+
+def _all_upstream(stage: str, upstream: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    found: set[str] = set()
+    waiting = [stage]
+    while waiting:
+        for one in upstream.get(waiting.pop(), frozenset()):
+            if one not in found:
+                found.add(one)
+                waiting.append(one)
+    return frozenset(found)

@@ -1,0 +1,148 @@
+"""Folding: what is only the echo or the consequence of another error, and what never is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from alert_bridge.fingerprint import fingerprint
+from alert_bridge.incidents.folding import Known, Trouble, fold_under, stands_alone, trouble_of
+from alert_bridge.model import Record, Severity
+
+PARENTS = {"step": "model", "model": "ensemble", "ensemble": "run", "other": "run"}
+UPSTREAM = {"report": frozenset({"aggregate"}), "aggregate": frozenset({"fetch"})}
+
+FETCH = Known("i1", "fetch failed", frozenset({"refused"}), frozenset({"step"}), frozenset({"fetch"}), Severity.ERROR)
+TRAIN = Known("i2", "diverged", frozenset({"nan"}), frozenset({"other"}), frozenset({"train"}), Severity.ERROR)
+
+
+def trouble(**parts: object) -> Trouble:
+    plain = Trouble("p", "", "ensemble", "ensemble", Severity.ERROR, echo=False, child_ended=False, missing_input=False)
+    return replace(plain, **parts)  # type: ignore[arg-type]
+
+
+def folded(one: Trouble, *known: Known, stood_alone_before: bool = False) -> str | None:
+    found = fold_under(one, known, PARENTS, UPSTREAM, stood_alone_before=stood_alone_before)
+    return found and f"{found.rule} of {found.incident_id}"
+
+
+def test_the_same_cause_reported_further_out_is_a_re_report() -> None:
+    assert folded(trouble(root="refused"), FETCH, TRAIN) == "re-report of i1"
+
+
+def test_the_same_cause_in_another_branch_of_the_run_is_a_problem_of_its_own() -> None:
+    assert folded(trouble(root="refused", span="other"), FETCH) is None
+
+
+def test_an_error_without_a_cause_of_its_own_above_one_problem_is_its_echo() -> None:
+    assert folded(trouble(echo=True), FETCH, TRAIN) == "echo of i1"
+
+
+def test_an_error_above_two_problems_is_nobodys_echo() -> None:
+    assert folded(trouble(echo=True, span="run"), FETCH, TRAIN) is None
+
+
+def test_a_plain_error_beside_a_problem_is_not_its_echo() -> None:
+    assert folded(trouble(echo=True, span="step"), FETCH) is None
+
+
+def test_a_word_that_a_child_ended_badly_is_an_echo_even_beside_the_problem() -> None:
+    assert folded(trouble(echo=True, child_ended=True, span="step"), FETCH) == "echo of i1"
+
+
+def test_an_exception_with_a_cause_of_its_own_is_never_an_echo() -> None:
+    assert folded(trouble(root="disk full"), FETCH) is None
+
+
+def test_a_missing_input_behind_a_failed_stage_is_a_consequence() -> None:
+    assert folded(trouble(missing_input=True, stage="report"), FETCH) == "consequence of i1"
+
+
+def test_another_error_behind_a_failed_stage_is_told() -> None:
+    assert folded(trouble(stage="report"), FETCH) is None
+
+
+def test_what_is_worse_than_its_cause_is_told() -> None:
+    assert folded(trouble(echo=True, severity=Severity.CRITICAL), FETCH) is None
+
+
+def test_that_an_exception_ended_its_process_does_not_make_it_worse_than_its_cause() -> None:
+    worse = trouble(echo=True, severity=Severity.CRITICAL, uncaught=True)
+
+    assert folded(worse, FETCH) == "echo of i1"
+
+
+def test_what_stood_alone_in_an_earlier_run_is_told() -> None:
+    alone = trouble(missing_input=True, stage="report")
+
+    assert stands_alone(alone, [TRAIN], PARENTS, UPSTREAM)
+    assert not stands_alone(alone, [FETCH], PARENTS, UPSTREAM)
+    assert folded(alone, FETCH, stood_alone_before=True) is None
+
+
+def test_stages_in_a_circle_do_no_harm() -> None:
+    circle = {"a": frozenset({"b"}), "b": frozenset({"a"})}
+    loop = {"x": "y", "y": "x"}
+
+    assert (
+        fold_under(
+            trouble(missing_input=True, stage="a", echo=True, span="x"), [FETCH], loop, circle, stood_alone_before=False
+        )
+        is None
+    )
+
+
+CHAIN = """\
+Traceback (most recent call last):
+  File "/app/model.py", line 5, in fetch
+    urlopen(url)
+  File "/usr/local/lib/python3.11/urllib/request.py", line 1351, in do_open
+    raise URLError(err)
+urllib.error.URLError: <urlopen error [Errno 111] Connection refused>
+"""
+OUTER = (
+    CHAIN
+    + """
+The above exception was the direct cause of the following exception:
+
+Traceback (most recent call last):
+  File "/app/model.py", line 30, in main
+    fetch(url)
+  File "/app/model.py", line 9, in fetch
+    raise DataFetchError(f"no {level} data") from error
+model.DataFetchError: no cm data
+"""
+)
+
+
+def record(body: str, stacktrace: str = "", kind: str = "", message: str = "") -> Trouble:
+    attributes = {"exception.stacktrace": stacktrace, "exception.type": kind, "exception.message": message}
+    one = Record("u", 1, 1, Severity.ERROR, "ERROR", body, attributes={k: v for k, v in attributes.items() if v})
+    return trouble_of(one, fingerprint(one), Severity.ERROR)
+
+
+def test_an_exception_and_what_was_raised_from_it_have_the_same_root() -> None:
+    inner = record("Error fetching data", CHAIN, "urllib.error.URLError", "<urlopen error>")
+    outer = record("uncaught", OUTER, "model.DataFetchError", "no cm data")
+
+    assert inner.root == outer.root != ""
+    assert inner.problem != outer.problem
+
+
+@pytest.mark.parametrize(
+    ("body", "child_ended"),
+    [
+        ("Model quiet_delta failed with exit code 137", True),
+        ("Command '['fit']' returned non-zero exit status 1.", True),
+        ("Reconciliation input is missing", False),
+        ("Upload refused: HTTP 403", False),
+    ],
+)
+def test_words_say_whether_a_child_process_ended(body: str, *, child_ended: bool) -> None:
+    assert record(body).child_ended is child_ended
+
+
+def test_words_say_whether_an_input_is_missing() -> None:
+    assert record("Reconciliation input is missing: no country totals").missing_input
+    assert not record("Upload refused: HTTP 403").missing_input
