@@ -59,7 +59,7 @@ def absorb(case: Case, event: Event, *, now: int) -> Case:
         severity=max(incident.severity, event.severity),
         state=IncidentState.OPEN if reopened else incident.state,
         resolved_at=0 if reopened else incident.resolved_at,
-        stage=record.stage if first or record.time < incident.first_event else incident.stage,
+        stage=record.stage if first else _earlier(incident, record),
         first_event=min(incident.first_event, record.time),
         last_event=max(incident.last_event, record.time),
         count=incident.count + 1,
@@ -88,6 +88,13 @@ def _joined(known: frozenset[str], name: str, most: int) -> frozenset[str]:
 def _order(record: Record) -> tuple[int, str]:
     """Which text is the latest: by event time; equal times by identity, so that arrival does not matter."""
     return record.time, record.uid
+
+
+def _earlier(incident: Incident, record: Record) -> str:
+    """The stage of the earliest event; of several at one time the first by name, so that arrival does not matter."""
+    if record.time == incident.first_event:
+        return min(incident.stage, record.stage)
+    return record.stage if record.time < incident.first_event else incident.stage
 
 
 def _spread(talks: tuple[Talk, ...], event: Event, now: int) -> tuple[Talk, ...]:

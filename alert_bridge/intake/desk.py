@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from alert_bridge.incidents import Case, Event, absorb, open_case
+from alert_bridge.incidents import Case, Ending, Event, absorb, open_case
 from alert_bridge.model import Record
 from alert_bridge.outbox.planning import Rules, replan
+from alert_bridge.silences import covers_event
 from alert_bridge.store.control.cases import day_of
 from alert_bridge.store.control.database import Book
 
@@ -27,11 +29,13 @@ class Desk:
         self.matched: Counter[str] = Counter()
         self._rules = rules
         self._new_id = new_id
+        self._silences = book.silences_in_force(now)
         self._cases: dict[str, Case] = {}
         self._episodes: dict[str, dict[str, int]] = {}  # fingerprint -> incident id -> event time of its end, or OPEN
         self._counted: defaultdict[str, list[Record]] = defaultdict(list)
         self._issues: defaultdict[str, list[Record]] = defaultdict(list)
         self._samples: dict[str, Event] = {}
+        self._endings: list[tuple[Record, Ending, str]] = []
 
     def case_for(self, event: Event) -> tuple[Case, bool]:
         """The incident that an event belongs to, and whether it is new."""
@@ -44,9 +48,7 @@ class Desk:
             case = self.case(min(candidates)[1])
             assert case is not None, "an episode has its incident"
             return case, False
-        self.book.save_issue(event, events=0, days=(), span=(event.record.time, event.record.time))
         case = open_case(event, incident_id=self._new_id(), seen_before=len(episodes), now=self.now)
-        self.book.save_case(case)
         self.decide(case.incident.id, "fingerprint", f"{event.fingerprint.rung}: {event.title}")
         return case, True
 
@@ -56,10 +58,22 @@ class Desk:
 
     def count(self, case: Case, event: Event) -> Case:
         """Count an event into its incident, with its issue, and with its recipients."""
+        event = self._under_silence(event, case)
         self.count_issue(event)
         self._counted[case.incident.id].append(event.record)
         self.match(event)
         return self.put(absorb(case, event, now=self.now))
+
+    def _under_silence(self, event: Event, case: Case) -> Event:
+        """The event, held back if a silence covers it."""
+        covers = [one for one in self._silences if covers_event(one, event, case.incident.id)]
+        if not covers:
+            return event
+        silence = max(covers, key=lambda one: (one.ends_at, one.id))
+        if case.incident.count < DECIDED_RECORDS_PER_INCIDENT:
+            text = f"held back by silence {silence.id} of {silence.author}: {silence.reason}"
+            self.decide(event.record.uid, "silence", text)
+        return replace(event, silent_until=silence.ends_at)
 
     def count_issue(self, event: Event) -> None:
         """Count an event with its issue."""
@@ -76,6 +90,21 @@ class Desk:
         if case.incident.fingerprint in self._episodes:
             self._episodes[case.incident.fingerprint][case.incident.id] = case.closed_event or OPEN
         return case
+
+    def cause_of(self, record: Record, ending: Ending) -> Case | None:
+        """The incident that already tells why this ended, if there is one; it may stand in this very request."""
+        self.flush()
+        return self.case(self.book.cause_of(record, ending))
+
+    def note_ending(self, record: Record, ending: Ending, incident_id: str) -> None:
+        """Remember which incident an end belongs to."""
+        self._endings.append((record, ending, incident_id))
+
+    def unexplained_ends(self, record: Record, ending: Ending | None, cause_id: str) -> Sequence[str]:
+        """Incidents that only say that something of this run ended, now that ``cause_id`` says why."""
+        if self._endings:
+            self.flush()
+        return self.book.unexplained_ends(record, ending, cause_id)
 
     def decide(self, subject: str, step: str, text: str) -> None:
         """Write down why."""
@@ -96,9 +125,12 @@ class Desk:
             for talk in saved.talks:
                 replan(self.book, saved, talk, self._rules, now=self.now)
                 self.channels.add(talk.recipient.channel)
+        for record, ending, incident_id in self._endings:
+            self.book.note_ending(record, ending, incident_id)
         self.book.enter(self.matched)
         self.matched.clear()
         self._cases.clear()
         self._counted.clear()
         self._issues.clear()
         self._samples.clear()
+        self._endings.clear()

@@ -64,8 +64,7 @@ def take(
 def _tell(item: Sifted, event: Event, desk: Desk, tally: Tally) -> None:
     record, ending = event.record, ending_of(event.record)
     if ending in (Ending.DIED, Ending.STAGE, Ending.RUN):
-        desk.flush()  # the cause may stand in this very request
-        cause = desk.case(desk.book.cause_of(record, ending))
+        cause = desk.cause_of(record, ending)
         if cause is not None:
             tally["folded"] += 1
             desk.count_issue(event)
@@ -85,9 +84,9 @@ def _tell(item: Sifted, event: Event, desk: Desk, tally: Tally) -> None:
             case = desk.put(resolve(case, earlier, now=desk.now))
             desk.decide(case.incident.id, "resolve", f"run {earlier.run_id} succeeded after it, as was known before")
     if ending is not None:
-        desk.book.note_ending(record, ending, case.incident.id)
+        desk.note_ending(record, ending, case.incident.id)
     if record.run_id and (new_run or ending is Ending.UNCAUGHT) and ending in (None, Ending.UNCAUGHT):
-        for incident_id in desk.book.unexplained_ends(record, ending, case.incident.id):
+        for incident_id in desk.unexplained_ends(record, ending, case.incident.id):
             _fold_under(case.incident.id, incident_id, record.run_id, desk, tally)
 
 

@@ -116,12 +116,13 @@ class CaseRows:
                 {**values, "id": talk.id},
             )
             return talk
-        self.connection.execute(_upsert("conversations", values, ("incident_id", "channel", "address")), values)
-        row = self.connection.execute(
-            "SELECT * FROM conversations WHERE incident_id = ? AND channel = ? AND address = ?",
-            (incident_id, talk.recipient.channel, talk.recipient.address),
-        ).fetchone()
-        return talk_of(row)
+        names, places = ", ".join(values), ", ".join(f":{name}" for name in values)
+        written = self.connection.execute(
+            f"INSERT INTO conversations ({names}) VALUES ({places})",  # noqa: S608 - names are ours, values bound
+            values,
+        )
+        assert written.lastrowid is not None, "an INSERT has a row id"
+        return replace(talk, id=written.lastrowid)
 
     def save_occurrences(self, incident_id: str, records: Sequence[Record]) -> None:
         """Keep the newest counted records of an incident, and how many each run has."""
