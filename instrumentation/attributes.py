@@ -52,7 +52,7 @@ DISABLED_LOGGERS: Final = "pipeline.loggers.disabled"  # names of loggers that a
 ENCODING_ERROR: Final = "pipeline.record.encoding_error"  # what a record did to the journal's encoder
 UNCAUGHT: Final = "pipeline.uncaught"  # true on the record of the exception that ended its process
 OWN_TROUBLE: Final = "pipeline.alerts.trouble"  # on records of the bridge about itself: what kind of trouble
-WATCHED: Final = "pipeline.alerts.watch"  # on records of the bridge about what did not happen: expectation, late, silent
+WATCHED: Final = "pipeline.alerts.watch"  # on records of the bridge about what did not happen: late, silent …
 DIGEST: Final = "pipeline.alerts.digest"  # on a digest of the bridge: run, quiet
 DIGEST_CONTENT: Final = "pipeline.alerts.digest.content"
 
@@ -65,6 +65,7 @@ DURATION: Final = "pipeline.duration"  # seconds
 COMMAND: Final = "process.command_line"
 STDOUT_TAIL: Final = "pipeline.process.stdout_tail"
 STDERR_TAIL: Final = "pipeline.process.stderr_tail"
+LAST_RECORDS: Final = "pipeline.process.last_records"  # of the process that died, a line each
 OUTPUT_NOTE: Final = "pipeline.process.output_note"  # why there is no tail, where there is none
 UNCAUGHT_TYPES: Final = "pipeline.process.uncaught"  # types of the exceptions that ended processes of the run
 LOG_PATH: Final = "pipeline.log.path"  # of the run's structured log, on the machine that it ran on

@@ -33,14 +33,18 @@ class RunFolder:
     def create(cls, journal_home: Path, run_id: str, facts: Mapping[str, object]) -> RunFolder:
         """Makes it, mode 0700, locks it and writes its facts.
 
+        Several programs may share a run's id, an array of batch jobs for instance: each has a folder of its own.
+
         Raises:
             OSError: there is no place for it.
         """
-        path = journal_home / run_id.replace("/", "_")
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder = cls(path)
-        folder.lock()
-        write_facts(path, facts)
+        name = run_id.replace("/", "_").lstrip(".") or "run"
+        folder = cls(journal_home / name)
+        folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not folder.lock():
+            folder = cls(Path(tempfile.mkdtemp(prefix=f"{name}-", dir=journal_home)))
+            folder.lock()
+        write_facts(folder.path, facts)
         return folder
 
     def lock(self) -> bool:

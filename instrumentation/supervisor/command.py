@@ -37,9 +37,15 @@ def run(command: Sequence[str], pipeline: str, limits: Limits, environ: Mapping[
         _become(command)
     if launch.failure is not None:
         _say(str(launch.failure))  # as a shell would; there is no program whose output it could be taken for
-    from instrumentation.supervisor.supervision import Supervision
+    try:
+        from instrumentation.supervisor.supervision import Supervision
 
-    outcome = Supervision(launch, limits).run()
+        outcome = Supervision(launch, limits).run()
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with us, the program's end stays the program's
+        _say_on_terminal(
+            f"supervision failed ({type(error).__name__}: {error}); records are kept in {launch.folder.path}"
+        )
+        _end_like(_ending_of(launch))
     if launch.failure is None and (not outcome.ending.is_success or outcome.errors):
         _say_on_terminal(_last_line(launch.pipeline, outcome, settings.endpoint))
     _end_like(outcome.ending)
@@ -53,6 +59,16 @@ def _become(command: Sequence[str]) -> NoReturn:
     except OSError as error:
         _say(f"{command[0]}: {error.strerror}")
         os._exit(NOT_FOUND_EXIT_CODE if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE_EXIT_CODE)
+
+
+def _ending_of(launch: Launch) -> Ending:
+    """Nothing but the wait: signals are passed on, and the next run ships what is in the folder."""
+    program = launch.program
+    if program is None:
+        return Ending(launch.failure.exit_code if launch.failure else NOT_EXECUTABLE_EXIT_CODE)
+    while program.status is None:
+        program.wait(1.0)
+    return Ending.of(program.status)
 
 
 def _end_like(ending: Ending) -> NoReturn:

@@ -6,6 +6,7 @@ Called from the sender's thread for every entry, read from the supervisor's; sin
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,6 +16,9 @@ from instrumentation.sender.translation import LOG, Entry, Source
 
 __all__ = ["Listener"]
 
+LAST_RECORDS: Final = 8  # kept of each process
+MAX_PROCESSES: Final = 256
+MAX_RECORD_CHARACTERS: Final = 300
 INFO: Final = 20
 ERROR: Final = 40
 # A hung download prints a line every few seconds for ever: these do not count as a sign of life.
@@ -36,6 +40,7 @@ class Listener:
     records: int = 0
     stage: str = ""
     places: dict[int, tuple[str, str]] = field(default_factory=dict)  # by pid: stage and model
+    recent: dict[int, deque[str]] = field(default_factory=dict)  # by pid, its last records
     uncaught: dict[int, str] = field(default_factory=dict)  # by pid, the type of the exception that ended it
 
     def hear(self, entry: Entry, source: Source) -> None:
@@ -56,8 +61,22 @@ class Listener:
         if is_ours:
             return
         self.records += 1
+        self._remember(entry, source.pid)
         self.worst = max(self.worst, entry.levelno)
         if entry.levelno >= ERROR:
             self.errors += 1
         if entry.attributes.get(names.UNCAUGHT):
             self.uncaught[source.pid] = str(entry.attributes.get(names.EXCEPTION_TYPE, ""))
+
+    def last_records(self, pid: int) -> str:
+        """What a process said last, a line per record."""
+        return "\n".join(self.recent.get(pid, ()))
+
+    def _remember(self, entry: Entry, pid: int) -> None:
+        if entry.levelno < INFO:
+            return
+        if pid not in self.recent:
+            if len(self.recent) >= MAX_PROCESSES:
+                del self.recent[next(iter(self.recent))]
+            self.recent[pid] = deque(maxlen=LAST_RECORDS)
+        self.recent[pid].append(entry.body[:MAX_RECORD_CHARACTERS])

@@ -114,9 +114,10 @@ class Supervision:
     def _follow(self, program: Program) -> None:
         while not program.has_ended:
             orphans = program.wait(TICK_S)
-            if not program.has_ended:
-                self._tick(program, time.monotonic())
-            self._tell_deaths(orphans)
+            with contextlib.suppress(Exception):  # one look at the system that fails must not end the watch
+                if not program.has_ended:
+                    self._tick(program, time.monotonic())
+                self._tell_deaths(orphans)
 
     def _tick(self, program: Program, now: float) -> None:
         if now >= self._next_heartbeat:
@@ -154,9 +155,11 @@ class Supervision:
     def _tell_deaths(self, orphans: Sequence[tuple[int, int, int]] = ()) -> None:
         for death in self._descendants.deaths(orphans):
             self._peak_below = max(self._peak_below, death.peak_memory)
+            self._sender.catch_up()  # what it said last is in its journal, but perhaps not here yet
             if self._asked_to_stop_at is None:  # else it was us
                 stage, model = self._listener.places.get(death.pid, (self._listener.stage, ""))
-                self._teller.death(replace(death, is_out_of_memory=self._oom_struck()), stage, model)
+                last = self._listener.last_records(death.pid)
+                self._teller.death(replace(death, is_out_of_memory=self._oom_struck()), stage, model, last)
 
     def _oom_struck(self) -> bool:
         """Whether the kernel killed for memory since we last looked."""
@@ -187,6 +190,7 @@ class Supervision:
             peak_memory=max(program.peak_memory, self._peak_below),
             cpu_seconds=program.cpu_seconds,
             tails=self._launch.output.tails(),
+            last_records=self._listener.last_records(program.pid),
             uncaught=sorted(set(self._listener.uncaught.values())),
             stage=self._listener.stage,
             log_path=str(self._log.path),

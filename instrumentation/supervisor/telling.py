@@ -72,7 +72,7 @@ class Teller:
         facts = {names.LOST_RECORDS: count}
         self._tell(WARNING, "%d records could not be kept: no room for the journal", [count], attributes=facts)
 
-    def death(self, death: Death, stage: str, model: str) -> bool:
+    def death(self, death: Death, stage: str, model: str, last_records: str = "") -> bool:
         """A process below the program is gone, if that is worth telling; says whether it was.
 
         An exit code is told by the process's own records and by whoever waits for it; a pool ends its workers by
@@ -82,15 +82,19 @@ class Teller:
             return False
         if death.status is None:
             if death.left_abruptly:
-                self._death(death, "ended without its exit handlers: killed, or crashed", None, stage, model)
+                self._death(
+                    death, "ended without its exit handlers: killed, or crashed", None, stage, model, last_records
+                )
             return death.left_abruptly
         ending = Ending.of(death.status, is_out_of_memory=death.is_out_of_memory)
         if not ending.is_crash:
             return False
-        self._death(death, ending.words, ending, stage, model)
+        self._death(death, ending.words, ending, stage, model, last_records)
         return True
 
-    def _death(self, death: Death, words: str, ending: Ending | None, stage: str, model: str) -> None:
+    def _death(
+        self, death: Death, words: str, ending: Ending | None, stage: str, model: str, last_records: str
+    ) -> None:
         facts = {
             names.COMMAND: " ".join(scrub_arguments(death.argv)),
             names.PROCESS_PID: death.pid,
@@ -99,6 +103,7 @@ class Teller:
             names.OOM_KILLED: death.is_out_of_memory or None,
             names.PEAK_MEMORY: death.peak_memory or None,
             names.MODEL_NAME: model,
+            names.LAST_RECORDS: last_records,
         }
         who = name_of(death.argv) if death.argv else f"process {death.pid}"
         self._tell(ending.level if ending else ERROR, f"%s {words}", [who], names.EVENT_PROCESS_DIED, facts, stage)
@@ -118,6 +123,7 @@ class Teller:
         peak_memory: int,
         cpu_seconds: float,
         tails: Tails,
+        last_records: str,
         uncaught: Sequence[str],
         stage: str,
         log_path: str,
@@ -139,6 +145,7 @@ class Teller:
                 names.STDOUT_TAIL: tails.stdout,
                 names.STDERR_TAIL: tails.stderr,
                 names.OUTPUT_NOTE: tails.note,
+                names.LAST_RECORDS: last_records,
                 names.UNCAUGHT_TYPES: list(uncaught) or None,
             }
             self._tell(

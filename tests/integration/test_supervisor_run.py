@@ -344,7 +344,8 @@ def test_a_grandchild_that_is_killed_is_told_with_its_stage_and_model(
 ) -> None:
     model = (
         "from instrumentation import stage; import os, time\n"
-        "with stage('train', model='heron'):\n    time.sleep(0.5); os.kill(os.getpid(), 9)"
+        "import logging; logging.basicConfig(level=20)\n"
+        "with stage('train', model='heron'):\n    logging.info('epoch 7'); time.sleep(0.5); os.kill(os.getpid(), 9)"
     )
     main = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {model!r}])"
 
@@ -353,6 +354,7 @@ def test_a_grandchild_that_is_killed_is_told_with_its_stage_and_model(
     (died,) = told(receiver, "pipeline.process.died")
     assert attribute(died, "pipeline.model.name") == "heron"
     assert attribute(died, "cicd.pipeline.task.name") == "train"
+    assert str(attribute(died, "pipeline.process.last_records")).endswith("epoch 7")
     assert died.severity_number in {17, 21}  # on kernels before 6.15 it is known that, but not how
 
 
@@ -412,6 +414,41 @@ def test_no_secret_and_nothing_of_ours_in_otel_variables_reaches_the_program(
     assert not [name for name in seen if name.startswith("OTEL_")]
     assert "s3cret" not in done.stdout.decode()
     assert not seen["PYTHONPATH"].endswith(":")
+
+
+def test_programs_that_share_a_runs_id_do_not_disturb_each_other(environ: dict[str, str], receiver: Receiver) -> None:
+    given = {**environ, "PIPELINE_ALERTS_RUN_ID": "array-1"}
+    program = (
+        "import logging, sys, time; logging.error(sys.argv[1]); time.sleep(0.5); logging.error(sys.argv[1] + ' end')"
+    )
+    started = [
+        subprocess.Popen([*RUN, "--", PYTHON, "-c", program, name], env=given, cwd=ROOT, stderr=subprocess.DEVNULL)
+        for name in ("one", "two")
+    ]
+
+    codes = [process.wait(TIMEOUT_S) for process in started]
+
+    bodies = [record.body.string_value for record in receiver.records()]
+    assert codes == [0, 0]
+    assert sorted(body for body in bodies if body.startswith(("one", "two"))) == ["one", "one end", "two", "two end"]
+    assert not list((Path(given["XDG_STATE_HOME"]) / "pipeline-alerts" / "journals").iterdir())
+
+
+@pytest.mark.parametrize(
+    "broken", ["Supervision.__init__", "Supervision.run", "Supervision._conclude", "Sender.__init__"]
+)
+def test_whatever_is_wrong_with_us_the_programs_end_stays_the_programs(environ: dict[str, str], broken: str) -> None:
+    name, method = broken.split(".")
+    command = (
+        "import os\nfrom instrumentation.supervisor import supervision as s, command as c\n"
+        "from instrumentation.supervisor.limits import Limits\n"
+        f"def fail(*_, **__): raise RuntimeError('ours')\nsetattr(s.{name}, {method!r}, fail)\n"
+        "c.run(['sh', '-c', 'sleep 0.2; echo fine; exit 7'], 'p', Limits(), os.environ)\n"
+    )
+
+    done = subprocess.run([PYTHON, "-c", command], env=environ, cwd=ROOT, capture_output=True, timeout=TIMEOUT_S)
+
+    assert (done.returncode, done.stdout, done.stderr) == (7, b"fine\n", b"")
 
 
 def test_switched_off_means_not_there(environ: dict[str, str], receiver: Receiver, tmp_path: Path) -> None:
