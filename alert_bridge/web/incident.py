@@ -143,9 +143,8 @@ def show_incident(site: Site, request: Request) -> Response:
     spans = _spans(site, focus)
     lines = log_lines(log.records, focus=focus.uid, occurrences=uids)
     related = [each for each in site.control.incidents_of_run(focus.run_id) if each.id != incident.id]
-    trail = sorted(
-        {*site.control.decisions(incident.id), *site.control.decisions(focus.uid)}, key=lambda decision: decision.at
-    )
+    decisions = (*site.control.decisions(focus.uid), *site.control.decisions(incident.id))
+    trail = sorted(dict.fromkeys(decisions), key=lambda decision: decision.at)
     where = record.text(names.CODE_FILE), record.text(names.CODE_LINE), record.text(names.CODE_FUNCTION)
     return site.page(
         request,
