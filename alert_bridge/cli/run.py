@@ -15,10 +15,15 @@ __all__ = ["command"]
 @click.option("--pipeline", metavar="NAME", default="", help="Its name in messages. Default: the script's or folder's.")
 @click.option("--timeout", type=DURATION, default=0.0, metavar="TIME", help="Stop it after this long, e.g. 6h.")
 @click.option("--silent-after", type=DURATION, default=0.0, metavar="TIME", help="Tell of a longer silence, e.g. 30m.")
+@click.option("--stage", "stages", multiple=True, metavar="MODULE:FUNCTION", help="Make this function a stage.")
 @click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED)
-def command(pipeline: str, timeout: float, silent_after: float, program: tuple[str, ...]) -> None:
+def command(
+    pipeline: str, timeout: float, silent_after: float, stages: tuple[str, ...], program: tuple[str, ...]
+) -> None:
     """Run PROGRAM under supervision: same terminal, signals and exit code, and its errors, end and death are told."""
+    from instrumentation.child._pipeline_alerts_child.names import ENV_STAGES
     from instrumentation.supervisor.command import run
     from instrumentation.supervisor.limits import Limits
 
-    run(program, pipeline, Limits(timeout_s=timeout, silent_after_s=silent_after), os.environ)
+    environ = {**os.environ, ENV_STAGES: ",".join(stages)} if stages else os.environ
+    run(program, pipeline, Limits(timeout_s=timeout, silent_after_s=silent_after), environ)

@@ -311,6 +311,22 @@ def test_the_run_is_one_trace_with_a_root_span(environ: dict[str, str], receiver
     assert attribute(records["inside"], "pipeline.model.name") == "heron"
 
 
+def test_functions_named_on_the_command_line_become_stages(
+    environ: dict[str, str], receiver: Receiver, tmp_path: Path
+) -> None:
+    (tmp_path / "steps.py").write_text(
+        "class Model:\n    def train(self, x):\n        return x + 1\ndef fetch():\n    return 3\n"
+    )
+    program = "from steps import Model, fetch; print(Model().train(fetch()))"
+    given = {**environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    options = ["--stage", "steps:fetch", "--stage", "steps:Model.train", "--stage", "nowhere:nothing"]
+
+    done = run(given, PYTHON, "-c", program, options=options)
+
+    assert done.stdout == b"4\n"
+    assert {span.name for span in receiver.spans()} == {"fetch", "train", "RUN p"}
+
+
 def test_a_shell_script_with_a_python_of_a_bare_environment_is_covered(
     environ: dict[str, str], receiver: Receiver, tmp_path: Path
 ) -> None:

@@ -37,8 +37,10 @@ def start(environ: Mapping[str, str] = os.environ) -> Journal | None:
         if not opened.open():
             return None
         _journal = opened
+        stages = environ.get(names.ENV_STAGES)
         imports.Watch(
             {
+                **(_named_stages(stages) if stages else {}),
                 "logging": lambda module: _watch_logging(module, opened, environ),
                 "threading": lambda module: _ends().watch_threads(module),
                 "multiprocessing.util": lambda module: _ends().watch_processes(module),
@@ -64,6 +66,12 @@ def start_attached(folder: str) -> Journal | None:
         for name, value in found.items():
             os.environ.setdefault(name, value)
     return start()
+
+
+def _named_stages(named: str) -> dict[str, Any]:
+    from .named import wanted
+
+    return wanted(named)
 
 
 def journal() -> Journal | None:

@@ -9,8 +9,9 @@ ENV_RUN_ID = "PIPELINE_ALERTS_RUN_ID"
 ENV_PIPELINE = "PIPELINE_ALERTS_PIPELINE"
 ENV_STAGE = "PIPELINE_ALERTS_STAGE"  # the step that started this process
 ENV_LEVEL = "PIPELINE_ALERTS_LEVEL"  # lowest level to keep, by name or number; without it all that logging accepted
+ENV_STAGES = "PIPELINE_ALERTS_STAGES"  # functions that become stages: `module:function`, separated by commas
 ENV_TRACEPARENT = "TRACEPARENT"
-CONTRACT = (ENV_RUN_FOLDER, ENV_POKE, ENV_RUN_ID, ENV_PIPELINE, ENV_STAGE, ENV_LEVEL, ENV_TRACEPARENT)
+CONTRACT = (ENV_RUN_FOLDER, ENV_POKE, ENV_RUN_ID, ENV_PIPELINE, ENV_STAGE, ENV_LEVEL, ENV_STAGES, ENV_TRACEPARENT)
 
 # Files of a run's folder.
 JOURNAL_SUFFIX = ".jsonl"
