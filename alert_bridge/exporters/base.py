@@ -24,7 +24,7 @@ class Signal(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What is new, each signal in the order of arrival. An empty batch is a tick, about once a second."""
+    """What is new, each signal in the order of arrival. An empty batch is a tick, about twice a second."""
 
     now: int  # ns since the epoch
     logs: tuple[Record, ...] = ()

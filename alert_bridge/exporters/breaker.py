@@ -9,7 +9,7 @@ __all__ = ["Breaker"]
 FAILURES_TO_OPEN = 3
 FIRST_PAUSE_S = 0.5  # between tries while it is closed
 OPEN_PAUSE_S = 2.0  # the first time it opens; doubles with each probe that fails
-LONGEST_PAUSE_S = 60.0
+LONGEST_PAUSE_S = 30.0
 NS = 1_000_000_000
 
 

@@ -20,8 +20,8 @@ __all__ = ["Follower"]
 
 NS = 1_000_000_000
 POLL_S = 0.1  # how long new telemetry may lie unnoticed
-TICK_S = 1.0  # an exporter without news is called this often all the same
-STORE_WAIT_S = 1.0  # before a store that is busy, or not there yet, is asked again
+TICK_S = 0.5  # an exporter without news is called this often all the same
+STORE_WAIT_S = 0.25  # before a store that is busy, or not there yet, is asked again
 FIRST_BACKFILL_S = 24 * 3600.0  # an exporter that is new here begins with what arrived in the last day
 
 log = logging.getLogger(__name__)
@@ -51,6 +51,7 @@ class Follower(threading.Thread):
         self._last_tick = 0
         self._noted: dict[str, str] = {}
         self._pending: dict[str, str] = {}
+        self._unsettled: tuple[Drawn, Taken] | None = None  # the target has it, the ledger did not take it yet
 
     def stop(self) -> None:
         """End soon, from any thread. What the target has not confirmed comes again next time."""
@@ -71,6 +72,8 @@ class Follower(threading.Thread):
             return min(max((self.breaker.next_try_at - now) / NS, 0.0), TICK_S)
         try:
             ledger, source = self._opened(now)
+            if self._unsettled is not None:
+                self._settle(ledger, source, *self._unsettled)
             drawn = source.draw(self._cursors, self._attempted, now=now)
             if not drawn.batch and now - self._last_tick < TICK_S * NS:
                 self._pass(ledger, drawn)
@@ -81,9 +84,10 @@ class Follower(threading.Thread):
             if taken is None:
                 self._note_failure(ledger)
                 return POLL_S
+            self._unsettled = (drawn, taken)
             self._settle(ledger, source, drawn, taken)
         except (StoreBusy, SettingsError, sqlite3.Error) as error:
-            log.warning("%s waits for the store: %s", self._exporter.name, error)
+            log.info("%s waits for the store: %s", self._exporter.name, error)
             return STORE_WAIT_S
         return 0.0 if drawn.batch and not drawn.batch.caught_up else POLL_S
 
@@ -160,6 +164,7 @@ class Follower(threading.Thread):
         if drawn.batch or taken.memory or any(drawn.dropped.values()):
             self._book(ledger, drawn, {signal.value: tally for signal, tally in taken.tallies.items()}, taken)
             source.settled(drawn)
+        self._unsettled = None
         if drawn.batch:
             self._note({"last_sent_at": str(drawn.batch.now), "url": self._exporter.url})
 

@@ -1,0 +1,335 @@
+"""The Prefect exporter against a real Prefect server: what it shows, read back by REST, compared with the telemetry."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from alert_bridge.exporters import Follower
+from alert_bridge.exporters.prefect import prefect_settings
+from alert_bridge.exporters.prefect.exporter import PrefectExporter
+from alert_bridge.model import Severity
+from alert_bridge.store.exports import export_states
+from alert_bridge.store.telemetry import Telemetry
+from instrumentation import attributes as names
+from tests.servers.pipeline import NS, StoredPipeline
+from tests.servers.prefect import PrefectServer
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect"), pytest.mark.timeout(600)]
+
+PAGES = "http://bridge.test"
+
+
+@pytest.fixture(scope="module")
+def prefect(tmp_path_factory):
+    with PrefectServer(tmp_path_factory.mktemp("prefect")) as server:
+        yield server
+
+
+@pytest.fixture
+def stored(tmp_path):
+    with StoredPipeline(tmp_path / "state") as pipeline:
+        yield pipeline
+
+
+class Driven:
+    """A follower that a test drives, on a clock that runs with the real one and can be put forward."""
+
+    def __init__(self, state, prefect, **options) -> None:
+        self.ahead = 0.0
+        self.telemetry = Telemetry(state)
+        options = {"least": lambda: Severity.TRACE, **options}
+        self.exporter = PrefectExporter(
+            prefect_settings(prefect.environ), public_url=PAGES, log_of_run=self.telemetry.run_records, **options
+        )
+        self.follower = Follower(self.exporter, state, clock=lambda: time.time_ns() + int(self.ahead * NS))
+
+    def until(self, condition: Callable[[], bool], within_s: float = 60.0) -> None:
+        """Let it work until this holds."""
+        deadline = time.monotonic() + within_s
+        while not condition():
+            assert time.monotonic() < deadline, f"not within {within_s} s"
+            time.sleep(min(self.follower.step(), 0.05))
+
+    def settle(self) -> None:
+        """Let it work until everything is said and checked."""
+        self.until(lambda: self.idle and not self.exporter.owes)
+
+    @property
+    def idle(self) -> bool:
+        return bool(self.books) and all(book.waiting == 0 for book in self.books.values())
+
+    @property
+    def books(self):
+        states = export_states(self.follower._state)
+        return {book.signal: book for state in states for book in state.books}
+
+    def end(self) -> None:
+        """As the process does; a new `Driven` on the same state is its next life."""
+        self.follower.stop()
+        for part in (self.follower._source, self.follower._ledger):
+            if part is not None:
+                part.close()
+        self.telemetry.close()
+
+
+@pytest.fixture
+def drive(prefect, stored):
+    alive: list[Driven] = []
+
+    def start(**options) -> Driven:
+        alive.append(Driven(stored.state, prefect, **options))
+        return alive[-1]
+
+    yield start
+    for driven in alive:
+        driven.end()
+
+
+def a_good_run(stored, run_id: str, *, shift: float = 0.0):
+    """Fetch, then two models side by side in an ensemble, then what needs both."""
+    run = stored.run(run_id)
+    run.shift = shift
+    run.start()
+    with run.stage("fetch"):
+        run.log("42 series fetched")
+        run.log("one is short", Severity.WARNING)
+    with run.stage("ensemble"):
+        with run.stage("train", model="heron"):
+            run.log("epoch 1", Severity.DEBUG)
+        with run.stage("train", model="delta"):
+            run.log("epoch 1", Severity.DEBUG)
+    with run.stage("deliver", upstream=("fetch",)):
+        run.log("delivered")
+    run.end()
+    return run
+
+
+def test_a_run_shows_with_its_stages_their_edges_their_true_times_and_its_log(prefect, stored, drive):
+    driven = drive()
+
+    run = a_good_run(stored, "good")
+    driven.settle()
+
+    seen = prefect.picture("good")
+    assert (seen.state, seen.tags) == ("Completed", ("otel-mirror",))
+    assert {name: task.state for name, task in seen.tasks.items()} == dict.fromkeys(
+        ("fetch", "ensemble", "train (heron)", "train (delta)", "deliver"), "Completed"
+    )
+    assert seen.parents == {"train (heron)": "ensemble", "train (delta)": "ensemble"}
+    assert seen.upstream == {
+        "ensemble": frozenset({"fetch"}),
+        "train (delta)": frozenset({"train (heron)"}),
+        "deliver": frozenset({"fetch"}),
+    }
+    spans = {span.name: span for span in stored.telemetry.run_spans(run.id) if span.name in ("fetch", "deliver")}
+    for name, span in spans.items():
+        assert abs(seen.tasks[name].started.timestamp() - span.start / NS) < 0.05
+        assert abs(seen.tasks[name].ended.timestamp() - span.end / NS) < 0.05
+    assert seen.logs == the_log(stored, run)
+    assert seen.logs[("tests", 30, "one is short", "fetch")] == 1
+    assert "## monthly\\_run: Completed" in seen.artifacts["run-monthly-run"][0]
+    assert "DEBUG 2" in seen.artifacts["run-monthly-run"][0]
+    assert seen.artifacts["progress"] == [100.0]
+
+
+def the_log(stored, run) -> Counter:
+    """Every record of the run as the store has it, as Prefect should show it."""
+    levels = {"TRACE": 5, "DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
+    log: Counter = Counter()
+    for record in stored.telemetry.run_records(run.id):
+        model = record.text(names.MODEL_NAME)
+        task = f"{record.stage} ({model})" if model else record.stage or None
+        log[(record.scope, levels[record.severity.name], record.body, task)] += 1
+    return log
+
+
+def test_what_runs_is_shown_running_and_what_failed_says_why(prefect, stored, drive):
+    driven = drive()
+    run = stored.run("failing")
+    run.start()
+    span, began = run.open_stage("fetch")
+    driven.until(lambda: any(prefect.flow_runs("failing")) and "fetch" in prefect.picture("failing").tasks)
+    before = prefect.picture("failing")
+
+    run.log(
+        "Error fetching data: connection refused",
+        Severity.ERROR,
+        **{
+            names.EXCEPTION_TYPE: "ConnectionError",
+            names.EXCEPTION_MESSAGE: "refused",
+            "exception.stacktrace": "Trace",
+        },
+    )
+    run.close_stage(span, "fetch", began, result="failure")
+    run.end("failure", exit_code=1)
+    driven.settle()
+    driven.until(lambda: bool(prefect.picture("failing").events))
+
+    after = prefect.picture("failing")
+    (incident,) = stored.engine.incidents()
+    assert (before.state, before.tasks["fetch"].state) == ("Running", "Running")
+    assert (after.state, after.tasks["fetch"].state) == ("Failed", "Failed")
+    assert after.states == ("RUNNING", "FAILED")
+    assert "Exit code 1" in after.message
+    assert "ConnectionError: refused" in after.message
+    assert after.events == Counter({"pipeline-alerts.incident.opened": 1})
+    (text,) = after.artifacts[f"alert-{incident.id}"]
+    assert f"{PAGES}/incidents/{incident.id}" in text
+    assert f"{PAGES}/runs/failing/log?around=" in text
+    (event,) = prefect.events(after.id)
+    task = after.tasks["fetch"].id
+    assert {one["prefect.resource.id"] for one in event["related"]} == {
+        f"prefect.flow-run.{after.id}",
+        f"prefect.task-run.{task}",
+        "prefect.tag.otel-mirror",
+    }
+
+
+def test_the_same_telemetry_again_changes_no_count(prefect, stored, drive):
+    driven = drive()
+    run = a_good_run(stored, "replayed")
+    run.log("a late failure", Severity.ERROR)
+    driven.settle()
+    driven.until(lambda: bool(prefect.picture("replayed").events))
+    before = prefect.picture("replayed")
+    driven.end()
+    (stored.state / "export-prefect.db").unlink()
+
+    again = drive()
+    again.settle()
+    time_for_events = time.monotonic() + 6.0
+    again.until(lambda: time.monotonic() > time_for_events)
+
+    assert prefect.picture("replayed").counts == before.counts
+
+
+def test_a_restart_in_the_middle_ends_in_the_same_picture(prefect, stored, drive):
+    first = drive()
+    run = stored.run("restarted")
+    run.start()
+    with run.stage("fetch"):
+        run.log("fetched")
+    span, began = run.open_stage("train")
+    first.until(lambda: first.idle and "train" in prefect.picture("restarted").tasks)
+    first.end()
+
+    second = drive()
+    run.close_stage(span, "train", began)
+    run.end()
+    second.settle()
+
+    seen = prefect.picture("restarted")
+    assert seen.states == ("RUNNING", "COMPLETED")
+    assert {name: task.states for name, task in seen.tasks.items()} == dict.fromkeys(
+        ("fetch", "train"), ("RUNNING", "COMPLETED")
+    )
+    assert seen.upstream == {"train": frozenset({"fetch"})}
+    assert seen.logs == the_log(stored, run)
+
+
+def test_a_server_that_was_killed_in_the_middle_ends_in_the_same_picture(prefect, stored, drive):
+    driven = drive()
+    run = stored.run("interrupted")
+    run.start()
+    with run.stage("fetch"):
+        run.log("fetched")
+    span, began = run.open_stage("train")
+    driven.until(lambda: driven.idle and "train" in prefect.picture("interrupted").tasks)
+
+    prefect.kill()
+    run.log("epoch 1", Severity.DEBUG)
+    run.close_stage(span, "train", began)
+    with run.stage("report"):
+        run.log("written")
+    driven.until(lambda: driven.follower.breaker.is_open)
+    waiting = driven.books["logs"].waiting
+    run.end()
+    prefect.start()
+    driven.ahead += 60.0
+    driven.settle()
+
+    seen = prefect.picture("interrupted")
+    assert waiting == 5
+    assert driven.books["logs"].dropped == 0
+    assert seen.states == ("RUNNING", "COMPLETED")
+    assert {name: (task.state, task.states[-1]) for name, task in seen.tasks.items()} == dict.fromkeys(
+        ("fetch", "train", "report"), ("Completed", "COMPLETED")
+    )
+    assert seen.upstream == {"train": frozenset({"fetch"}), "report": frozenset({"train"})}
+    assert seen.logs == the_log(stored, run)
+
+
+def test_stages_of_an_outage_are_shown_later_with_their_true_times(prefect, stored, drive):
+    run = a_good_run(stored, "late", shift=-1800.0)
+    driven = drive()
+
+    driven.settle()
+
+    seen = prefect.picture("late")
+    half_an_hour_ago = datetime.now(UTC).timestamp() - 1800.0
+    assert all(abs(task.started.timestamp() - half_an_hour_ago) < 60.0 for task in seen.tasks.values())
+    assert all(task.states == ("RUNNING", "COMPLETED") for task in seen.tasks.values())
+    assert seen.logs == the_log(stored, run)
+
+
+def test_a_killed_stage_and_a_killed_run_are_shown_as_crashed(prefect, stored, drive):
+    driven = drive()
+    run = stored.run("killed")
+    run.start()
+    run.open_stage("train")
+    run.end("error", exit_code=137, **{names.EXIT_SIGNAL: "SIGKILL", names.OOM_KILLED: True})
+
+    driven.settle()
+
+    seen = prefect.picture("killed")
+    assert (seen.state, seen.tasks["train"].state) == ("Crashed", "Crashed")
+    assert "Out of memory" in seen.message
+    assert "without finishing this stage" in seen.tasks["train"].message
+
+
+def test_a_run_whose_heartbeat_stopped_is_shown_as_crashed_and_runs_again_when_it_speaks(prefect, stored, drive):
+    driven = drive()
+    run = stored.run("silent")
+    run.start()
+    run.log("monthly_run is running", event=names.EVENT_RUN_HEARTBEAT)
+    driven.until(lambda: driven.idle and any(prefect.flow_runs("silent")))
+
+    driven.ahead += 301.0
+    driven.until(lambda: prefect.picture("silent").state == "Crashed")
+    said = prefect.picture("silent").message
+    run.log("still here")
+    driven.until(lambda: prefect.picture("silent").state == "Running")
+
+    assert "No sign of life" in said
+    assert prefect.picture("silent").states == ("RUNNING", "CRASHED", "RUNNING")
+
+
+def test_a_mirror_that_somebody_deleted_stays_deleted(prefect, stored, drive):
+    driven = drive()
+    run = stored.run("unwanted")
+    run.start()
+    driven.until(lambda: driven.idle and any(prefect.flow_runs("unwanted")))
+
+    prefect.client.delete(f"flow_runs/{prefect.flow_runs('unwanted')[0]['id']}")
+    with run.stage("fetch"):
+        run.log("fetched")
+    run.end()
+    driven.settle()
+
+    assert prefect.flow_runs("unwanted") == []
+    assert driven.books["logs"].balance == 0
+
+
+def test_the_policys_level_keeps_quieter_records_out_of_prefect(prefect, stored, drive):
+    driven = drive(least=lambda: Severity.WARNING)
+
+    a_good_run(stored, "loud")
+    driven.settle()
+
+    assert sum(prefect.picture("loud").logs.values()) == 1
+    assert (driven.books["logs"].sent, driven.books["logs"].balance) == (1, 0)
