@@ -103,8 +103,10 @@ def _fail_while_training(name: str, epoch: int) -> None:
     if epoch != EPOCHS // 2 or name != "dry_river":
         return
     if faults.is_on("oom"):
-        hoard = bytearray(64 * 2**20)  # a tensor too many
-        hoard[::4096] = b"x" * len(hoard[::4096])
+        hoard = []
+        for _ in range(12):  # a tensor too many, and another
+            hoard.append(b"x" * 32 * 2**20)
+            time.sleep(EPOCH_PAUSE_S)
         os.kill(os.getpid(), signal.SIGKILL)  # what the kernel does then
     if faults.is_on("flood"):
         for attempt in range(FLOOD):
