@@ -42,10 +42,11 @@ class Item(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """Items that need nothing more. ``refusal`` says why the receiver will never take them, if so."""
+    """Items that need nothing more."""
 
     items: Sequence[Item]
-    refusal: str = ""
+    refusal: str = ""  # why the receiver will never take them
+    is_unwanted: bool = False  # it takes logs, but not spans or metrics
 
 
 class Lane:
@@ -111,7 +112,7 @@ class Lane:
             return [Settled(piece)]
         if answer.verdict is Verdict.MISCONFIGURED and piece[0].kind != LOG:
             self._pieces.popleft()  # a receiver for logs alone must not hold up the logs
-            return [Settled(piece, answer.reason)]
+            return [Settled(piece, is_unwanted=True)]
         if answer.verdict is Verdict.REFUSED:
             self._pieces.popleft()
             if len(piece) == 1:

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from instrumentation.child._pipeline_alerts_child.names import JOURNAL_SUFFIX
 from instrumentation.sender import journals as files
+from instrumentation.sender.aside import set_aside, set_item_aside
 from instrumentation.sender.journals import Journal, Line
 from instrumentation.sender.lanes import Item, Lane, Settled
 from instrumentation.sender.logfile import RunLog
@@ -38,7 +39,6 @@ MAX_QUEUED_BYTES: Final = 8_388_608  # per lane
 CATCH_UP_S: Final = 0.1
 SAVE_EVERY_S: Final = 0.5
 REMOVE_AFTER_S: Final = 2.0  # a dead writer's journal stays this long after it was acknowledged
-REFUSED_FILE: Final = "refused.jsonl.txt"  # not a journal: nothing sends it again
 
 Observer = Callable[[Entry, Source], None]
 Greeter = Callable[[dict[str, Any], Path], None]
@@ -170,10 +170,6 @@ class Sender:
                     self._wait()
         finally:
             self._finish()
-
-    def run_here(self) -> None:
-        """The same loop in the calling thread, until `stop` is called from another."""
-        self._run()
 
     def turn(self, now: float) -> None:
         """One round: read what is new, send what may go, note what was received. Never raises."""
@@ -323,7 +319,8 @@ class Sender:
             return translate(parsed, journal.source, with_log_line=is_new and self._log is not None)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             journal.bad_lines += 1
-            self._set_aside(line.data, f"not readable: {type(error).__name__}")
+            self.counts["refused"] += 1
+            set_aside(self.folder, line.data, f"not readable: {type(error).__name__}")
             return None
 
     def _show(self, entry: Entry, source: Source) -> None:
@@ -331,16 +328,6 @@ class Sender:
             self._log.add(entry.time, entry.levelno, entry.log_line)
         if self._observe:
             self._observe(entry, source)
-
-    def _set_aside(self, data: bytes, reason: str) -> None:
-        """What no receiver will take stays beside the run, with the reason, for a person."""
-        self.counts["refused"] += 1
-        with contextlib.suppress(OSError):
-            fd = os.open(self.folder / REFUSED_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            try:
-                os.write(fd, f"# {reason}\n".encode() + data.rstrip(b"\n") + b"\n")
-            finally:
-                os.close(fd)
 
     # ── sending ──
 
@@ -381,16 +368,12 @@ class Sender:
             for item in settled.items:
                 item.journal.settle(item.end)
                 if settled.refusal:
-                    self._set_aside_item(item, settled.refusal)
+                    self.counts["refused"] += 1
+                    set_item_aside(self.folder, item, settled.refusal)
             if not settled.refusal:
-                self.counts["accepted"] += len(settled.items)
+                self.counts["unwanted" if settled.is_unwanted else "accepted"] += len(settled.items)
             for journal in {id(item.journal): item.journal for item in settled.items}.values():
                 journal.acknowledge()
-
-    def _set_aside_item(self, item: Item, reason: str) -> None:
-        start = max(item.end - files.MAX_LINE_BYTES, 0)
-        lines, _ = item.journal.lines(start, item.end - start)
-        self._set_aside(lines[-1].data if lines else b"", f"refused: {reason}")
 
     # ── clearing up ──
 

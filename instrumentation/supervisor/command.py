@@ -45,7 +45,9 @@ def run(command: Sequence[str], pipeline: str, limits: Limits, environ: Mapping[
         _say_on_terminal(
             f"supervision failed ({type(error).__name__}: {error}); records are kept in {launch.folder.path}"
         )
-        _end_like(_ending_of(launch))
+        ending = _ending_of(launch)
+        _leave_to_a_lingerer(launch)
+        _end_like(ending)
     if launch.failure is None and (not outcome.ending.is_success or outcome.errors):
         _say_on_terminal(_last_line(launch.pipeline, outcome, settings.endpoint))
     _end_like(outcome.ending)
@@ -62,13 +64,22 @@ def _become(command: Sequence[str]) -> NoReturn:
 
 
 def _ending_of(launch: Launch) -> Ending:
-    """Nothing but the wait: signals are passed on, and the next run ships what is in the folder."""
+    """Nothing but the wait; signals are passed on."""
     program = launch.program
     if program is None:
         return Ending(launch.failure.exit_code if launch.failure else NOT_EXECUTABLE_EXIT_CODE)
     while program.status is None:
         program.wait(1.0)
     return Ending.of(program.status)
+
+
+def _leave_to_a_lingerer(launch: Launch) -> None:
+    with contextlib.suppress(Exception):  # then the next run ships it
+        from instrumentation.sender import linger
+
+        launch.folder.unlock()
+        if launch.settings.linger_seconds:
+            linger.start(launch.folder.path, launch.settings, launch.environ)
 
 
 def _end_like(ending: Ending) -> NoReturn:

@@ -188,6 +188,21 @@ def test_one_record_that_is_refused_is_set_aside_and_the_rest_arrives(folder: Pa
     assert "poison" in aside
 
 
+def test_a_receiver_of_logs_alone_gets_them_and_nothing_is_left_behind(folder: Path) -> None:
+    writer = Writer(folder, "t0")
+    writer.log("boom", 40)
+    span = {"k": "span", "u": 9, "tr": "0af7651916cd43dd8448eb211c80319c", "sp": "b7ad6b7169203331", "na": "x"}
+    writer.raw(json.dumps({**span, "t": 1, "te": 2}).encode() + b"\n")
+
+    with OtlpSink() as sink:
+        sink.always("/v1/traces", Answer(404))
+        ship_folder(folder, settings(sink.url), DEADLINE_S)
+        arrived = [record.body.string_value for record in sink.taken[LOGS_PATH]]
+
+    assert arrived == ["boom"]
+    assert not folder.exists()
+
+
 def test_a_wrong_token_loses_nothing(folder: Path) -> None:
     expected = Writer(folder, "t0").log("boom", 40)
     with OtlpSink() as sink:
