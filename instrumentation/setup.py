@@ -26,7 +26,7 @@ from instrumentation.settings import DEFAULT_PIPELINE, Settings, resource_of
 
 __all__ = ["configure", "ensure_started", "shutdown"]
 
-EXIT_BUDGET_S: Final = 1.0
+EXIT_BUDGET_S: Final = 0.8
 GUARDIAN_AFTER_S: Final = 1.0  # scripts that end sooner do not pay for it
 INFO: Final = 20
 _SERVER_SPAN: Final = 2

@@ -31,7 +31,7 @@ __all__ = ["Outcome", "Supervision"]
 TICK_S: Final = 0.25
 HEARTBEAT_EVERY_S: Final = 60.0
 KILL_AFTER_S: Final = 10.0  # between the polite and the final signal of a time-out
-EXIT_BUDGET_S: Final = 1.0  # of shipping after the program ended; the command's promise is 1.5 s
+EXIT_BUDGET_S: Final = 0.8  # of shipping after the program ended; the command's promise is 1.5 s
 MANIFEST_WAIT_S: Final = 1.0  # for a first Python process, whose packages are the interesting ones
 _MANIFEST_GRACE_S: Final = 0.05
 
