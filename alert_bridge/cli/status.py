@@ -72,16 +72,44 @@ def status_of(state: Path) -> dict[str, Any]:
                 "last_error": state_of.last_error if state_of else "",
             }
         )
+    exporters = _exporters(state)
     return {
-        "ok": not broken and all(book.balance == 0 for book in books),
+        "ok": not broken
+        and all(book.balance == 0 for book in books)
+        and all(_is_well(exporter) for exporter in exporters),
         "running": _is_running(state),
         "url": meta.get("url", ""),
         "policy": {"path": meta.get("policy", ""), "problem": meta.get("policy_problem", "")},
         "last_accepted_at": _iso(last_accepted),
         "open_incidents": open_incidents,
         "channels": channels,
+        "exporters": exporters,
         "counters": counters,
     }
+
+
+def _exporters(state: Path) -> list[dict[str, Any]]:
+    """Prefect and W&B: their books are in records, spans and points, because nobody is addressed."""
+    from alert_bridge.store.exports import export_states
+
+    return [
+        {
+            "exporter": one.name,
+            "setup": one.setup,
+            "url": one.url,
+            "failing_since": _iso(one.failing_since),
+            "next_try_at": _iso(one.next_try_at),
+            "last_sent_at": _iso(one.last_sent_at),
+            "last_failed_at": _iso(one.last_failed_at),
+            "last_error": one.last_error,
+            "books": [asdict(book) for book in one.books],
+        }
+        for one in export_states(state)
+    ]
+
+
+def _is_well(exporter: dict[str, Any]) -> bool:
+    return not exporter["failing_since"] and all(book["balance"] == 0 for book in exporter["books"])
 
 
 def _is_running(state: Path) -> bool:
@@ -126,3 +154,22 @@ def _print(found: dict[str, Any]) -> None:
             )
         for broken in channel["broken"]:
             click.echo(f"  BROKEN {broken['address']} since {broken['since']}: {broken['error']}")
+    _print_exporters(found["exporters"])
+
+
+def _print_exporters(exporters: list[dict[str, Any]]) -> None:
+    if exporters:
+        click.echo(
+            f"{'exporter':<10}{'signal':<9}{'sent':>9}{'skipped':>9}{'refused':>9}{'dropped':>9}{'waiting':>9}{'missing':>9}"
+            "  last sent"
+        )
+    for exporter in exporters:
+        for book in exporter["books"]:
+            numbers = [book[name] for name in ("sent", "skipped", "refused", "dropped", "waiting", "balance")]
+            click.echo(
+                f"{exporter['exporter']:<10}{book['signal']:<9}"
+                + "".join(f"{number:>9}" for number in numbers)
+                + f"  {exporter['last_sent_at'] or 'never'}"
+            )
+        if exporter["failing_since"]:
+            click.echo(f"  FAILING since {exporter['failing_since']}: {exporter['last_error']}")

@@ -30,6 +30,7 @@ from alert_bridge.service.rulebook import Rulebook
 from alert_bridge.service.settings import ServiceSettings
 from alert_bridge.service.watch import Watch
 from alert_bridge.store.control import ControlStore, open_reader
+from alert_bridge.store.exports import export_states
 from alert_bridge.store.telemetry import Telemetry
 from alert_bridge.web import WebSettings, routes
 from alert_bridge.web.settings import ChannelSetup
@@ -126,7 +127,7 @@ class _Bridge:
             new_id=new_incident_id,
             wake=self.wake,
         )
-        self.gauges = Gauges(reader, intake=self._intake.totals, attempts=attempts)
+        self.gauges = Gauges(reader, intake=self._intake.totals, attempts=attempts, state=settings.state)
         office = Office(
             store=store,
             policy=self.rulebook.policy,
@@ -160,6 +161,7 @@ class _Bridge:
                 token=settings.tokens[0] if settings.tokens else "",
                 audiences={key: audience.name for key, audience in policy.audiences.items()},
                 channels=tuple(ChannelSetup(state.name, not state.configured, state.why) for state in states),
+                exports=lambda: export_states(settings.state),
             ),
         )
         self.app = application(

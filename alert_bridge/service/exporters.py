@@ -89,7 +89,6 @@ def run(settings: ServiceSettings, environ: Mapping[str, str]) -> None:
     ]
     for follower in followers:
         follower.start()
-        log.info("Following for %s", follower.name)
     ended.wait()
     deadline = time.monotonic() + STOP_WITHIN_S
     for follower in followers:

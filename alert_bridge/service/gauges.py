@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from alert_bridge.store.control import SqliteControlReader
+from alert_bridge.store.exports import ExportState, export_states
 
 __all__ = ["Gauges"]
 
@@ -23,10 +25,12 @@ class Gauges:
         *,
         intake: Mapping[str, int],
         attempts: Mapping[tuple[str, str], int],
+        state: Path,
     ) -> None:
         self._reader = reader
         self._intake = intake
         self._attempts = attempts
+        self._state = state
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
         self._latency: dict[str, list[int]] = {}
@@ -73,6 +77,7 @@ class Gauges:
             "What intake did, over all restarts.",
             [({"what": name}, value) for name, value in stored.items()],
         )
+        lines += _exports(export_states(self._state))
         with self._lock:
             counts = Counter(self._counts)
             latency = {channel: list(buckets) for channel, buckets in self._latency.items()}
@@ -107,6 +112,35 @@ _BOOKS = {
 def _family(name: str, kind: str, about: str, rows: Iterable[tuple[Mapping[str, str], int]]) -> list[str]:
     found = [f"{name}{_labels(labels)} {value}" for labels, value in rows]
     return [f"# HELP {name} {about}", f"# TYPE {name} {kind}", *found] if found else []
+
+
+def _exports(states: Sequence[ExportState]) -> list[str]:
+    """The exporters' books, per signal, and whether their targets answer."""
+    lines: list[str] = []
+    for name, about in _EXPORTS.items():
+        rows = [
+            ({"exporter": state.name, "signal": book.signal}, getattr(book, name))
+            for state in states
+            for book in state.books
+        ]
+        lines += _family(f"pipeline_alerts_export_{name}", "gauge" if name in _LEVELS else "counter", about, rows)
+    return lines + _family(
+        "pipeline_alerts_export_failing",
+        "gauge",
+        "1: the target does not take telemetry; it is kept and sent later.",
+        [({"exporter": state.name}, int(state.failing_since > 0)) for state in states],
+    )
+
+
+_EXPORTS = {
+    "sent": "Items that the target has.",
+    "skipped": "Items that are not for this target, by policy or because they are told another way.",
+    "refused": "Items that the target would not have, ever.",
+    "dropped": "Items that retention removed before they could be sent.",
+    "waiting": "Items that wait in the store.",
+    "balance": "Items passed - sent - skipped - refused - dropped: zero, or something is wrong.",
+}
+_LEVELS = frozenset({"waiting", "balance"})
 
 
 def _histogram(latency: Mapping[str, list[int]], sums: Mapping[str, int]) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
+from alert_bridge.store.exports import ExportState
 from alert_bridge.store.interface import Books, ChannelHealth
 from alert_bridge.web.settings import ChannelSetup
 from alert_bridge.web.site import Site
@@ -61,4 +62,16 @@ def channel_rows(site: Site) -> list[ChannelRow]:
 
 def show_channels(site: Site, request: Request) -> Response:
     """Books and health per channel."""
-    return site.page(request, "channels.html", channels=channel_rows(site))
+    exports = [(_export_standing(state), state) for state in site.settings.exports()]
+    return site.page(request, "channels.html", channels=channel_rows(site), exports=exports)
+
+
+def _export_standing(state: ExportState) -> tuple[str, str, str]:
+    """(shape, word, CSS class): the worst thing that is true of the exporter."""
+    if any(book.balance for book in state.books):
+        return "✕", "books do not balance", "bad"
+    if state.failing_since:
+        return "✕", "failing", "bad"
+    if any(book.dropped or book.refused for book in state.books):
+        return "▲", "working, with losses", "late"
+    return ("✓", "working", "fine") if state.last_sent_at else ("○", "ready, nothing sent yet", "quiet")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from urllib.parse import urlsplit
+
+from alert_bridge.store.exports import ExportState
 
 __all__ = ["ChannelSetup", "WebSettings"]
 
@@ -39,6 +41,7 @@ class WebSettings:
     clock: Callable[[], int] = time.time_ns  # nanoseconds since the Unix epoch
     audiences: Mapping[str, str] = field(default_factory=dict)  # key -> name in words
     channels: tuple[ChannelSetup, ...] = ()
+    exports: Callable[[], Sequence[ExportState]] = tuple  # Prefect and W&B, as they stand when asked
 
     @property
     def is_https(self) -> bool:
