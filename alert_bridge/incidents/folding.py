@@ -7,13 +7,13 @@ two hundred (`tests/benchmarks/folding.py`). What cannot be shown to belong toge
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from alert_bridge.model import Fingerprint, Record, Severity
 from instrumentation import attributes as names
 
-__all__ = ["Fold", "Known", "Trouble", "ancestors_of", "fold_under", "stands_alone", "trouble_of"]
+__all__ = ["Fold", "Known", "Lineage", "Trouble", "ancestors_of", "fold_under", "stands_alone", "trouble_of"]
 
 MAX_TEXT_CHARS = 1000
 MAX_ANCESTORS = 100  # deeper nesting of stages than anyone has; also ends a loop of bad parents
@@ -63,6 +63,15 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
+class Lineage:
+    """What is known of one run: the told problems that are not folded themselves, and how its stages hang together."""
+
+    known: tuple[Known, ...] = ()
+    parents: Mapping[str, str] = field(default_factory=dict)  # span id -> id of the span above it
+    upstream: Mapping[str, frozenset[str]] = field(default_factory=dict)  # stage -> stages that it needs, directly
+
+
+@dataclass(frozen=True, slots=True)
 class Fold:
     """An error that is told as part of another, and by which rule."""
 
@@ -107,30 +116,20 @@ def ancestors_of(span: str, parents: Mapping[str, str]) -> frozenset[str]:
     return frozenset(above)
 
 
-def fold_under(
-    trouble: Trouble,
-    known: Sequence[Known],
-    parents: Mapping[str, str],
-    upstream: Mapping[str, frozenset[str]],
-    *,
-    stood_alone_before: bool,
-) -> Fold | None:
+def fold_under(trouble: Trouble, run: Lineage, *, stood_alone_before: bool) -> Fold | None:
     """The problem that an error belongs to; None if it stands for itself.
 
     Args:
         trouble: the error.
-        known: the told problems of the same run, without those that are folded themselves.
-        parents: span id -> id of the span above it, of the run's stages.
-        upstream: stage -> the stages that it needs, directly.
+        run: what is known of its run.
         stood_alone_before: the error's fingerprint was an incident in another run where `stands_alone` held.
     """
-    others = [one for one in known if one.problem != trouble.problem]
-    for one in others:
-        if trouble.root and trouble.root in one.roots and _related(trouble.span, one.spans, parents):
+    for one in _others(trouble, run):
+        if trouble.root and trouble.root in one.roots and _related(trouble.span, one.spans, run.parents):
             return Fold(one.incident_id, "re-report", _WHY["re-report"])
     if stood_alone_before:
         return None
-    for rule, causes in _candidates(trouble, others, parents, upstream):
+    for rule, causes in _candidates(trouble, run):
         if len(causes) == 1 and trouble.severity > causes[0].severity and not trouble.uncaught:
             return None  # worse than its cause; an uncaught exception's severity is our word, not the program's
         if len(causes) == 1:
@@ -138,24 +137,24 @@ def fold_under(
     return None
 
 
-def stands_alone(
-    trouble: Trouble, known: Sequence[Known], parents: Mapping[str, str], upstream: Mapping[str, frozenset[str]]
-) -> bool:
+def stands_alone(trouble: Trouble, run: Lineage) -> bool:
     """Whether nothing in its run could have caused it: then it is a problem of its own, in later runs too."""
-    others = [one for one in known if one.problem != trouble.problem]
-    return not any(causes for _, causes in _candidates(trouble, others, parents, upstream))
+    return not any(causes for _, causes in _candidates(trouble, run))
 
 
-def _candidates(
-    trouble: Trouble, others: Sequence[Known], parents: Mapping[str, str], upstream: Mapping[str, frozenset[str]]
-) -> list[tuple[str, list[Known]]]:
+def _others(trouble: Trouble, run: Lineage) -> list[Known]:
+    return [one for one in run.known if one.problem != trouble.problem]
+
+
+def _candidates(trouble: Trouble, run: Lineage) -> list[tuple[str, list[Known]]]:
     """What may have caused an error, by rule, the stronger rule first."""
     found: list[tuple[str, list[Known]]] = []
     if trouble.echo:
-        found.append(("echo", [one for one in others if _beneath(trouble, one.spans, parents)]))
+        beneath = [one for one in _others(trouble, run) if _beneath(trouble, one.spans, run.parents)]
+        found.append(("echo", beneath))
     if trouble.missing_input and trouble.stage:
-        needed = _all_upstream(trouble.stage, upstream)
-        found.append(("consequence", [one for one in others if one.stages & needed]))
+        needed = _all_upstream(trouble.stage, run.upstream)
+        found.append(("consequence", [one for one in _others(trouble, run) if one.stages & needed]))
     return found
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from alert_bridge.incidents import Case, Ending, Event, absorb, open_case
+from alert_bridge.incidents.folding import Lineage, Trouble, trouble_of
 from alert_bridge.model import Record
 from alert_bridge.outbox.planning import Rules, replan
 from alert_bridge.silences import covers_event
@@ -36,21 +37,40 @@ class Desk:
         self._issues: defaultdict[str, list[Record]] = defaultdict(list)
         self._samples: dict[str, Event] = {}
         self._endings: list[tuple[Record, Ending, str]] = []
+        self._sightings: list[tuple[str, str, Trouble]] = []
+        self._sighted: set[tuple[str, str, str]] = set()
 
-    def case_for(self, event: Event) -> tuple[Case, bool]:
-        """The incident that an event belongs to, and whether it is new."""
+    def case_of(self, event: Event) -> Case | None:
+        """The incident whose episode an event falls in, if there is one."""
+        candidates = [(end, found) for found, end in self._episodes_of(event).items() if end >= event.record.time]
+        return self.case(min(candidates)[1]) if candidates else None
+
+    def open_case(self, event: Event) -> Case:
+        """A new incident for an event."""
+        seen_before = len(self._episodes_of(event))
+        case = open_case(event, incident_id=self._new_id(), seen_before=seen_before, now=self.now)
+        self.decide(case.incident.id, "fingerprint", f"{event.fingerprint.rung}: {event.title}")
+        return case
+
+    def _episodes_of(self, event: Event) -> dict[str, int]:
         key = event.fingerprint.value
         if key not in self._episodes:
             self._episodes[key] = {found: end or OPEN for found, end in self.book.episodes(key)}
-        episodes = self._episodes[key]
-        candidates = [(end, found) for found, end in episodes.items() if end >= event.record.time]
-        if candidates:
-            case = self.case(min(candidates)[1])
-            assert case is not None, "an episode has its incident"
-            return case, False
-        case = open_case(event, incident_id=self._new_id(), seen_before=len(episodes), now=self.now)
-        self.decide(case.incident.id, "fingerprint", f"{event.fingerprint.rung}: {event.title}")
-        return case, True
+        return self._episodes[key]
+
+    def lineage(self, run_id: str) -> Lineage:
+        """What is known of a run, this very request included."""
+        self.flush()
+        return self.book.lineage(run_id)
+
+    def sight(self, case: Case, event: Event) -> None:
+        """Remember where a problem showed in its run, once per span."""
+        record = event.record
+        mark = (record.run_id, case.incident.id, record.span_id)
+        if record.run_id and mark not in self._sighted:
+            self._sighted.add(mark)
+            trouble = trouble_of(record, event.fingerprint, event.severity)
+            self._sightings.append((record.run_id, case.incident.id, trouble))
 
     def case(self, incident_id: str) -> Case | None:
         """One incident, as it stands in this transaction."""
@@ -127,6 +147,8 @@ class Desk:
                 self.channels.add(talk.recipient.channel)
         for record, ending, incident_id in self._endings:
             self.book.note_ending(record, ending, incident_id)
+        for run_id, incident_id, trouble in self._sightings:
+            self.book.note_sighting(run_id, incident_id, trouble)
         self.book.enter(self.matched)
         self.matched.clear()
         self._cases.clear()
@@ -134,3 +156,4 @@ class Desk:
         self._issues.clear()
         self._samples.clear()
         self._endings.clear()
+        self._sightings.clear()

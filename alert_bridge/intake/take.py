@@ -19,8 +19,10 @@ from alert_bridge.incidents import (
     resolve,
     success_of,
 )
+from alert_bridge.incidents.folding import fold_under, stands_alone, trouble_of
 from alert_bridge.intake.desk import DECIDED_RECORDS_PER_INCIDENT, Desk
 from alert_bridge.intake.sifting import Sifted
+from alert_bridge.model import Record
 from alert_bridge.outbox.planning import Rules
 from alert_bridge.store.control.database import Book
 
@@ -46,6 +48,7 @@ def take(
         tally["taken"] += 1
         if item.lifecycle:
             book.note_lifecycle(item.record)
+            book.note_stage_span(item.record)
             success = success_of(item.record)
             if success is not None:
                 _resolve_by(success, desk)
@@ -65,17 +68,19 @@ def _tell(item: Sifted, event: Event, desk: Desk, tally: Tally) -> None:
     record, ending = event.record, ending_of(event.record)
     if ending in (Ending.DIED, Ending.STAGE, Ending.RUN):
         cause = desk.cause_of(record, ending)
-        if cause is not None:
-            tally["folded"] += 1
-            desk.count_issue(event)
-            desk.match(event)
-            desk.put(consequence(cause, event, now=desk.now))
-            desk.decide(record.uid, "fold", f"its cause is incident {cause.incident.id}, which is told")
+        if cause is not None and cause.talks:
+            _count_under(cause, event, desk, tally, f"its cause is incident {cause.incident.id}, which is told")
             return
-    case, is_new = desk.case_for(event)
+    case = desk.case_of(event)
+    if case is None and _is_folded(event, ending, desk, tally):
+        return
+    is_new = case is None
+    case = case or desk.open_case(event)
     new_run = is_new or record.run_id not in case.incident.run_ids
     known = {talk.key for talk in case.talks}
     case = desk.count(case, event)
+    if ending is None or ending is Ending.UNCAUGHT:
+        desk.sight(case, event)
     _explain(item, case, desk, [talk for talk in case.talks if talk.key not in known])
     if is_new:
         tally["incidents"] += 1
@@ -86,8 +91,66 @@ def _tell(item: Sifted, event: Event, desk: Desk, tally: Tally) -> None:
     if ending is not None:
         desk.note_ending(record, ending, case.incident.id)
     if record.run_id and (new_run or ending is Ending.UNCAUGHT) and ending in (None, Ending.UNCAUGHT):
-        for incident_id in desk.unexplained_ends(record, ending, case.incident.id):
-            _fold_under(case.incident.id, incident_id, record.run_id, desk, tally)
+        _gather_ends(record, ending, case.incident.id, desk, tally)
+        if is_new:
+            _gather_echoes(record, case.incident.id, desk, tally)
+
+
+def _is_folded(event: Event, ending: Ending | None, desk: Desk, tally: Tally) -> bool:
+    """Count an error that is only the echo or the consequence of another of its run with that one."""
+    record = event.record
+    if not record.run_id or ending not in (None, Ending.UNCAUGHT) or record.event_name:
+        return False
+    run = desk.lineage(record.run_id)
+    trouble = trouble_of(record, event.fingerprint, event.severity)
+    alone = desk.book.stood_alone_before(trouble.problem, record.run_id)
+    found = fold_under(trouble, run, stood_alone_before=alone)
+    cause = desk.case(found.incident_id) if found else None
+    if found is None or cause is None:
+        if stands_alone(trouble, run):
+            desk.book.note_loner(trouble.problem, record.run_id)
+        return False
+    why = f"{found.rule} of incident {cause.incident.id}, which is told: {found.why}"
+    _count_under(cause, event, desk, tally, why)
+    desk.book.note_fold(cause.incident.id, found.rule, event.title, record, trouble)
+    desk.sight(cause, event)
+    if ending is not None:
+        desk.note_ending(record, ending, cause.incident.id)
+        _gather_ends(record, ending, cause.incident.id, desk, tally)
+    return True
+
+
+def _count_under(cause: Case, event: Event, desk: Desk, tally: Tally, why: str) -> None:
+    """Count a record with its cause, for those who hear of the cause; nobody else hears of what follows from it."""
+    heard = {talk.key for talk in cause.talks}
+    kept = tuple(one for one in event.recipients if (one.channel, one.address) in heard)
+    event = replace(event, recipients=kept)
+    tally["folded"] += 1
+    desk.count_issue(event)
+    desk.match(event)
+    desk.put(consequence(cause, event, now=desk.now))
+    desk.decide(event.record.uid, "fold", why)
+
+
+def _gather_ends(record: Record, ending: Ending | None, root_id: str, desk: Desk, tally: Tally) -> None:
+    """Fold what only said that something ended, now that it is known why."""
+    for incident_id in desk.unexplained_ends(record, ending, root_id):
+        _fold_under(root_id, incident_id, record.run_id, desk, tally)
+
+
+def _gather_echoes(record: Record, root_id: str, desk: Desk, tally: Tally) -> None:
+    """Fold what came before its cause did: echoes and consequences in the same run."""
+    run = desk.lineage(record.run_id)
+    root = next((one for one in run.known if one.incident_id == root_id), None)
+    if root is None:
+        return
+    for one in run.known:
+        trouble = desk.book.first_trouble(record.run_id, one.incident_id)
+        if one is root or trouble is None or desk.book.stood_alone_before(trouble.problem, record.run_id):
+            continue
+        found = fold_under(trouble, run, stood_alone_before=False)
+        if found is not None and found.incident_id == root_id and found.rule != "re-report":
+            _fold_under(root_id, one.incident_id, record.run_id, desk, tally)
 
 
 def _fold_under(root_id: str, incident_id: str, run_id: str, desk: Desk, tally: Tally) -> None:
@@ -96,11 +159,7 @@ def _fold_under(root_id: str, incident_id: str, run_id: str, desk: Desk, tally: 
     if root is None or end is None or end.incident.run_ids != (run_id,):
         return
     tally["folded"] += 1
-    heard = {talk.key for talk in root.talks}
-    joining = [talk for talk in end.talks if talk.key not in heard and talk.queued]
-    desk.matched.update(talk.recipient.channel for talk in joining)
-    moved = tuple(Talk(talk.recipient, desk.now, talk.first_event, matched=1, queued=1) for talk in joining)
-    desk.put(replace(root, talks=root.talks + moved, folded=root.folded + end.incident.count))
+    desk.put(replace(root, folded=root.folded + end.incident.count))
     desk.put(fold(end, root_id))
     desk.decide(incident_id, "fold", f"incident {root_id} says why it ended")
 

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from alert_bridge.incidents.folding import Known, Trouble, fold_under, stands_alone
+from alert_bridge.incidents.folding import Known, Lineage, Trouble, fold_under, stands_alone
 from alert_bridge.model import Severity
 
 STAGES = 10
@@ -63,8 +63,12 @@ def main(runs: int = 2000) -> None:
 
 def ours(trouble: Trouble, known: Sequence[Known], run: Run, stood_alone_before: bool) -> str | None:
     """The rules of the product."""
-    found = fold_under(trouble, known, run.parents, run.upstream, stood_alone_before=stood_alone_before)
+    found = fold_under(trouble, lineage(known, run), stood_alone_before=stood_alone_before)
     return found.incident_id if found else None
+
+
+def lineage(known: Sequence[Known], run: Run) -> Lineage:
+    return Lineage(tuple(known), run.parents, run.upstream)
 
 
 def judged(runs: Sequence[Run], policy: Policy) -> tuple[int, int, int]:
@@ -81,7 +85,7 @@ def judged(runs: Sequence[Run], policy: Policy) -> tuple[int, int, int]:
             home = next((one for one in known.values() if one.problem == trouble.problem), None)
             under = home.incident_id if home else policy(trouble, list(known.values()), run, trouble.problem in alone)
             if under is None:
-                if stands_alone(trouble, list(known.values()), run.parents, run.upstream):
+                if stands_alone(trouble, lineage(list(known.values()), run)):
                     stood_alone.add(trouble.problem)
                 under = f"i{len(known)}"
                 known[under] = Known(under, trouble.problem, frozenset(), frozenset(), frozenset(), trouble.severity)

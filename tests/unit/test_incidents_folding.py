@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from alert_bridge.fingerprint import fingerprint
-from alert_bridge.incidents.folding import Known, Trouble, fold_under, stands_alone, trouble_of
+from alert_bridge.incidents.folding import Known, Lineage, Trouble, fold_under, stands_alone, trouble_of
 from alert_bridge.model import Record, Severity
 
 PARENTS = {"step": "model", "model": "ensemble", "ensemble": "run", "other": "run"}
@@ -23,7 +23,7 @@ def trouble(**parts: object) -> Trouble:
 
 
 def folded(one: Trouble, *known: Known, stood_alone_before: bool = False) -> str | None:
-    found = fold_under(one, known, PARENTS, UPSTREAM, stood_alone_before=stood_alone_before)
+    found = fold_under(one, Lineage(known, PARENTS, UPSTREAM), stood_alone_before=stood_alone_before)
     return found and f"{found.rule} of {found.incident_id}"
 
 
@@ -76,8 +76,8 @@ def test_that_an_exception_ended_its_process_does_not_make_it_worse_than_its_cau
 def test_what_stood_alone_in_an_earlier_run_is_told() -> None:
     alone = trouble(missing_input=True, stage="report")
 
-    assert stands_alone(alone, [TRAIN], PARENTS, UPSTREAM)
-    assert not stands_alone(alone, [FETCH], PARENTS, UPSTREAM)
+    assert stands_alone(alone, Lineage((TRAIN,), PARENTS, UPSTREAM))
+    assert not stands_alone(alone, Lineage((FETCH,), PARENTS, UPSTREAM))
     assert folded(alone, FETCH, stood_alone_before=True) is None
 
 
@@ -85,12 +85,9 @@ def test_stages_in_a_circle_do_no_harm() -> None:
     circle = {"a": frozenset({"b"}), "b": frozenset({"a"})}
     loop = {"x": "y", "y": "x"}
 
-    assert (
-        fold_under(
-            trouble(missing_input=True, stage="a", echo=True, span="x"), [FETCH], loop, circle, stood_alone_before=False
-        )
-        is None
-    )
+    one = trouble(missing_input=True, stage="a", echo=True, span="x")
+
+    assert fold_under(one, Lineage((FETCH,), loop, circle), stood_alone_before=False) is None
 
 
 CHAIN = """\

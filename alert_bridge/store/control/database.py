@@ -10,6 +10,7 @@ from pathlib import Path
 
 from alert_bridge.store.control.cases import CaseRows
 from alert_bridge.store.control.facts import FactRows
+from alert_bridge.store.control.lineage import LineageRows
 from alert_bridge.store.control.outbox import OutboxRows
 from alert_bridge.store.control.reviews import ReviewRows
 from alert_bridge.store.control.wishes import WishRows
@@ -20,7 +21,7 @@ __all__ = ["Book", "ControlStore"]
 FILE_NAME = "control.db"
 
 
-class Book(CaseRows, FactRows, OutboxRows, WishRows, ReviewRows):
+class Book(CaseRows, FactRows, LineageRows, OutboxRows, WishRows, ReviewRows):
     """What may be read and written within one transaction, in the words of the engine."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:

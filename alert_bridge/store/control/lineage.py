@@ -1,0 +1,138 @@
+"""What belongs together within a run, in control.db: stages as a tree, where problems showed, what is told as part."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from alert_bridge.incidents.folding import Known, Lineage, Trouble
+from alert_bridge.model import Record, Severity
+from instrumentation import attributes as names
+
+__all__ = ["LineageRows"]
+
+STAGES_PER_RUN = 2_000
+SIGHTINGS_PER_RUN = 2_000
+TITLE_CHARACTERS = 160
+
+
+class LineageRows:
+    """Statements over stage spans, sightings and folds, within one transaction."""
+
+    connection: sqlite3.Connection
+
+    def note_stage_span(self, record: Record) -> None:
+        """Remember where a stage hangs in its run, as its start event says."""
+        if record.event_name != names.EVENT_STAGE_START or not (record.run_id and record.span_id):
+            return
+        value = record.attributes.get(names.UPSTREAM, ())
+        upstream = [str(one) for one in value] if isinstance(value, tuple) else [str(value)]
+        self.connection.execute(
+            "INSERT INTO stage_spans (run_id, span_id, parent, stage, upstream) SELECT ?, ?, ?, ?, ?"
+            " WHERE (SELECT count(*) FROM stage_spans WHERE run_id = ?) < ?"
+            " ON CONFLICT (run_id, span_id) DO NOTHING",
+            (
+                record.run_id,
+                record.span_id,
+                record.text(names.PARENT_SPAN),
+                record.stage,
+                json.dumps([one for one in upstream if one]),
+                record.run_id,
+                STAGES_PER_RUN,
+            ),
+        )
+
+    def note_sighting(self, run_id: str, incident_id: str, trouble: Trouble) -> None:
+        """Remember where a told problem showed."""
+        self.connection.execute(
+            "INSERT INTO sightings (run_id, incident_id, span_id, root, trouble) SELECT ?, ?, ?, ?, ?"
+            " WHERE (SELECT count(*) FROM sightings WHERE run_id = ?) < ?"
+            " ON CONFLICT (run_id, incident_id, span_id, root) DO NOTHING",
+            (
+                run_id,
+                incident_id,
+                trouble.span,
+                trouble.root,
+                json.dumps(asdict(trouble)),
+                run_id,
+                SIGHTINGS_PER_RUN,
+            ),
+        )
+
+    def lineage(self, run_id: str) -> Lineage:
+        """What is known of a run, for folding: told problems that are not folded themselves, and its stages."""
+        spans = self.connection.execute("SELECT * FROM stage_spans WHERE run_id = ?", (run_id,)).fetchall()
+        upstream: dict[str, frozenset[str]] = {}
+        for row in spans:
+            upstream[row["stage"]] = upstream.get(row["stage"], frozenset()) | frozenset(json.loads(row["upstream"]))
+        rows = self.connection.execute(
+            "SELECT s.incident_id, s.span_id, s.root, s.trouble, i.fingerprint, i.severity FROM sightings s"
+            " JOIN incidents i ON i.id = s.incident_id WHERE s.run_id = ? AND i.root_id = ''"
+            " AND EXISTS (SELECT 1 FROM conversations c WHERE c.incident_id = i.id) ORDER BY i.opened_at, i.id",
+            (run_id,),
+        )
+        seen: dict[str, list[sqlite3.Row]] = {}
+        for row in rows:
+            seen.setdefault(row["incident_id"], []).append(row)
+        return Lineage(
+            tuple(_known(incident_id, sightings) for incident_id, sightings in seen.items()),
+            {row["span_id"]: row["parent"] for row in spans},
+            upstream,
+        )
+
+    def first_trouble(self, run_id: str, incident_id: str) -> Trouble | None:
+        """What the first record of an incident in a run was."""
+        row = self.connection.execute(
+            "SELECT trouble FROM sightings WHERE run_id = ? AND incident_id = ? ORDER BY rowid LIMIT 1",
+            (run_id, incident_id),
+        ).fetchone()
+        if row is None:
+            return None
+        parts = json.loads(row["trouble"])
+        return Trouble(**{**parts, "severity": Severity(parts["severity"])})
+
+    def note_fold(self, root_id: str, rule: str, title: str, record: Record, trouble: Trouble) -> None:
+        """Count a record as told as part of ``root_id``."""
+        self.connection.execute(
+            "INSERT INTO folds (root_id, run_id, fingerprint, rule, title, stage, severity, first_event, events)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT (root_id, run_id, fingerprint)"
+            " DO UPDATE SET events = folds.events + 1",
+            (
+                root_id,
+                record.run_id,
+                trouble.problem,
+                rule,
+                title[:TITLE_CHARACTERS],
+                record.stage,
+                int(trouble.severity),
+                record.time,
+            ),
+        )
+
+    def note_loner(self, fingerprint: str, run_id: str) -> None:
+        """Remember that a problem stood alone in a run."""
+        self.connection.execute(
+            "INSERT INTO loners (fingerprint, run_id) VALUES (?, ?) ON CONFLICT (fingerprint) DO NOTHING",
+            (fingerprint, run_id),
+        )
+
+    def stood_alone_before(self, fingerprint: str, run_id: str) -> bool:
+        """Whether a problem stood alone in another run."""
+        row = self.connection.execute(
+            "SELECT 1 FROM loners WHERE fingerprint = ? AND run_id <> ?", (fingerprint, run_id)
+        ).fetchone()
+        return row is not None
+
+
+def _known(incident_id: str, sightings: Sequence[sqlite3.Row]) -> Known:
+    stages = {json.loads(row["trouble"])["stage"] for row in sightings}
+    return Known(
+        incident_id,
+        sightings[0]["fingerprint"],
+        frozenset(row["root"] for row in sightings) - {""},
+        frozenset(row["span_id"] for row in sightings) - {""},
+        frozenset(stages) - {""},
+        Severity.of(sightings[0]["severity"]),
+    )
