@@ -115,14 +115,13 @@ def _while_open(incident: Incident, talk: Talk, repeat_after: float, *, edits: b
     if talk.retell_at > talk.last_told_at and not incident.acknowledged_by:
         return Planned(Reason.REMINDER, talk.retell_at)  # a silence ended, and it is still open
     edit_at, remind_at = talk.last_told_at + _ns(EDIT_EVERY_S), _remind_at(talk, repeat_after)
-    if talk.queued and edits and (edit_at < remind_at or incident.acknowledged_by):
-        return Planned(Reason.REPEATED, edit_at)
-    if not incident.acknowledged_by:
-        return Planned(Reason.REMINDER, remind_at)
     if incident.acknowledged_at > talk.last_told_at and edits and talk.reference:
         return Planned(Reason.REPEATED, edit_at)  # says who is on it
-    # Somebody is on it: no reminders. What came meanwhile is told when it is over or gets worse.
-    return Planned(Reason.REPEATED, NEVER) if talk.queued else None
+    if talk.queued and edits and (edit_at < remind_at or incident.acknowledged_by):
+        return Planned(Reason.REPEATED, edit_at)
+    if incident.acknowledged_by:  # no reminders: what came meanwhile is told when it is over or gets worse
+        return Planned(Reason.REPEATED, NEVER) if talk.queued else None
+    return Planned(Reason.REMINDER, remind_at)
 
 
 def _remind_at(talk: Talk, repeat_after: float) -> int:

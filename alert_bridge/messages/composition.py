@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from alert_bridge.messages.cause import sentence
+from alert_bridge.messages.digest import compose_digest, is_digest
 from alert_bridge.messages.effects import (
     effect_of,
     headline_for_readers,
@@ -32,6 +33,8 @@ LONG_OPEN_SECONDS = 3_600.0  # from here on an edit says how long it has been
 
 def compose(story: Story) -> Message:
     """The message for one recipient. Never raises, whatever the record holds; all parts are within their limits."""
+    if is_digest(story):
+        return compose_digest(story)
     incident = story.incident
     acts = story.audience.duty is Duty.ACT
     log_title, log_tail = log_around(story) if acts else ("", ())
@@ -51,7 +54,7 @@ def compose(story: Story) -> Message:
         stacktrace=trace_in_parts(incident.sample) if acts else "",
         resolved=is_over(story),
         late=_late(story),
-        note=_note(story),
+        note=" ".join(part for part in (story.held, _note(story)) if part),
         log_title=log_title,
     )
 
@@ -100,6 +103,7 @@ def _facts(story: Story) -> tuple[str, ...]:
         _history(incident),
         f"owner {one_line(incident.owner)}" if one_line(incident.owner) else "",
         f"acknowledged by {one_line(incident.acknowledged_by)}" if one_line(incident.acknowledged_by) else "",
+        f"assigned to {one_line(incident.assigned_to)}" if one_line(incident.assigned_to) else "",
     )
     return (*(clip(fact, MAX_FACT_CHARS) for fact in facts if fact), *_affected(story))
 

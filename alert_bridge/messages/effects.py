@@ -92,7 +92,7 @@ def pipeline_in_words(incident: Incident) -> str:
 
 
 def _who(story: Story) -> str:
-    taken = plain_name(story.incident.acknowledged_by.lstrip("@"))
+    taken = plain_name((story.incident.assigned_to or story.incident.acknowledged_by).lstrip("@"))
     owner = plain_name(story.incident.owner.lstrip("@"))
     everyone = [name for audience in story.also_told if (name := _audience(audience))]
     told = [name for name in everyone if name != owner]

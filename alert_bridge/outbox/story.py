@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
-from alert_bridge.incidents import late_since
+from alert_bridge.incidents import Talk, late_since
+from alert_bridge.messages.moments import moment
 from alert_bridge.model import Audience, Record, Severity, Span, Story
 from alert_bridge.outbox.planning import Rules
 from alert_bridge.policy.model import Policy
@@ -71,7 +72,15 @@ def gather(
             now=now,
         ),
         reminder_at=now + int(rules.grouping.repeat_after * NS),
+        held=_held(talk),
     )
+
+
+def _held(talk: Talk) -> str:
+    """What held this back until now, for the reader who wonders why it comes so late."""
+    if talk.retell_at > talk.last_told_at:
+        return f"A silence over it ended {moment(talk.retell_at)}, and it is still open."
+    return f"Held back during quiet hours, until {moment(talk.quiet_until)}." if talk.quiet_until else ""
 
 
 def _audience(keys: tuple[str, ...], policy: Policy, lease: Lease) -> Audience:

@@ -16,10 +16,20 @@ from alert_bridge.errors import Diagnostic
 from alert_bridge.model import Severity
 from alert_bridge.policy import schedules
 from alert_bridge.policy.diagnostics import closest
-from alert_bridge.policy.shape import AudienceShape, ContactShape, ExpectationShape, RouteShape, RuleShape
+from alert_bridge.policy.shape import (
+    AudienceShape,
+    ContactShape,
+    ExpectationShape,
+    QuietShape,
+    RouteShape,
+    RuleShape,
+)
 from alert_bridge.policy.source import Plain, Source, Step, nulls
+from alert_bridge.quiet import DAYS
 
 __all__ = ["Draft", "draft", "errors", "warnings"]
+
+_DAY_MINUTES = 1_440
 
 TOLD_CHANNELS = ("slack", "email")
 """The channels that reach people; the others are filled by the exporters."""
@@ -37,6 +47,7 @@ class Draft:
     routes: dict[int, RouteShape]
     rules: dict[int, RuleShape]
     expectations: dict[int, ExpectationShape]
+    quiet: dict[str, tuple[QuietShape, ...]]  # the well-formed entries of every audience that is named
 
     def serves(self, channel: str, audience: str) -> bool:
         """Whether a message in this channel can reach the audience: by a route, or on top of all by a rota."""
@@ -58,6 +69,7 @@ def draft(source: Source) -> Draft:
         _valid_items(RouteShape, data.get("routes")),
         _valid_items(RuleShape, data.get("rules")),
         _valid_items(ExpectationShape, data.get("expect")),
+        _quiet(data.get("quiet_hours")),
     )
 
 
@@ -69,6 +81,7 @@ def errors(policy: Draft) -> Iterator[Diagnostic]:
     yield from _unreachable_routes(policy)
     yield from _unserved_audiences(policy)
     yield from _unknown_levels(policy)
+    yield from _never_awake(policy)
 
 
 def warnings(policy: Draft, today: date) -> Iterator[Diagnostic]:
@@ -101,12 +114,15 @@ def _references(policy: Draft) -> Iterator[tuple[Step, str]]:
     for index, expectation in policy.expectations.items():
         for place, name in enumerate(expectation.audiences or ()):
             yield ("expect", index, "audiences", place), name
+    for name in policy.quiet:
+        yield ("quiet_hours", name), name
 
 
 def _unknown_audiences(policy: Draft) -> Iterator[Diagnostic]:
     for where, name in _references(policy):
         if name not in policy.names:
-            yield policy.source.at(where, f"unknown audience {name!r}", closest(name, policy.names))
+            place = policy.source.at_key if where[0] == "quiet_hours" else policy.source.at
+            yield place(where, f"unknown audience {name!r}", closest(name, policy.names))
 
 
 def _missing_addresses(policy: Draft) -> Iterator[Diagnostic]:
@@ -169,7 +185,7 @@ def _unreachable_routes(policy: Draft) -> Iterator[Diagnostic]:
 def _unserved_audiences(policy: Draft) -> Iterator[Diagnostic]:
     """A rule or an expectation narrows the table; it cannot reach somebody whom no route serves."""
     for where, name in _references(policy):
-        if where[0] == "routes" or name not in policy.audiences:
+        if where[0] in ("routes", "quiet_hours") or name not in policy.audiences:
             continue
         if not any(policy.serves(channel, name) for channel in TOLD_CHANNELS):
             yield policy.source.at(
@@ -184,6 +200,24 @@ def _unknown_levels(policy: Draft) -> Iterator[Diagnostic]:
         if pattern is not None and "*" not in pattern and "?" not in pattern and pattern.upper() not in levels:
             yield policy.source.at(
                 ("rules", index, "match", "severity"), f"unknown severity {pattern!r}", closest(pattern.upper(), levels)
+            )
+
+
+def _never_awake(policy: Draft) -> Iterator[Diagnostic]:
+    """Quiet times that leave no gap would hold everything back that is not CRITICAL."""
+    for key, entries in policy.quiet.items():
+        minutes = set[int]()
+        for entry in entries:
+            start, end = (int(text[:2]) * 60 + int(text[3:]) for text in (entry.start, entry.end))
+            length = (end - start) % _DAY_MINUTES or _DAY_MINUTES
+            for day in entry.days:
+                first = DAYS.index(day) * _DAY_MINUTES + start
+                minutes.update(minute % (7 * _DAY_MINUTES) for minute in range(first, first + length))
+        if len({entry.zone for entry in entries}) == 1 and len(minutes) == 7 * _DAY_MINUTES:
+            yield policy.source.at_key(
+                ("quiet_hours", key),
+                f"{key} would always be quiet: nothing below CRITICAL would reach them in time",
+                "leave a time of the week in which they are told",
             )
 
 
@@ -206,6 +240,15 @@ def _valid(shape: type[_Shape], value: Plain) -> _Shape | None:
         return shape.model_validate(value)
     except ValidationError:
         return None
+
+
+def _quiet(value: Plain) -> dict[str, tuple[QuietShape, ...]]:
+    entries = value if isinstance(value, dict) else {}
+    lists = {key: found if isinstance(found, list) else [found] for key, found in entries.items()}
+    return {
+        key: tuple(valid for item in items if (valid := _valid(QuietShape, item)) is not None)
+        for key, items in lists.items()
+    }
 
 
 def _valid_items(shape: type[_Shape], value: Plain) -> dict[int, _Shape]:

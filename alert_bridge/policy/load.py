@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
@@ -27,8 +28,9 @@ from alert_bridge.policy.model import (
     RunPlan,
     Settings,
 )
-from alert_bridge.policy.shape import OPTIONAL_SECTIONS, ContactShape, PolicyShape, RuleShape
+from alert_bridge.policy.shape import OPTIONAL_SECTIONS, ContactShape, PolicyShape, QuietShape, RuleShape
 from alert_bridge.policy.source import Source, read_source
+from alert_bridge.quiet import DAYS, QuietTime
 
 __all__ = ["load", "packaged_path"]
 
@@ -56,6 +58,7 @@ def load(path: Path, *, today: date | None = None) -> Policy:
         for section in OPTIONAL_SECTIONS:
             if section in source.data and source.data[section] is None:
                 del source.data[section]
+    _list_quiet_times(source)
     found = [*source.faults, *without_value(source)]
     shape: PolicyShape | None = None
     try:
@@ -70,6 +73,20 @@ def load(path: Path, *, today: date | None = None) -> Policy:
         raise PolicyError(tuple(found[:MAX_DIAGNOSTICS]))
     warnings = tuple(checks.warnings(draft, today or datetime.now(UTC).date()))
     return _freeze(shape, source, hashlib.sha256(raw).hexdigest(), warnings)
+
+
+def _list_quiet_times(source: Source) -> None:
+    """One quiet time may stand without a list around it; every part of it keeps its place in the file."""
+    entries = source.data.get("quiet_hours") if isinstance(source.data, dict) else None
+    if not isinstance(entries, dict):
+        return
+    for key, entry in entries.items():
+        if isinstance(entry, dict):
+            entries[key] = [entry]
+            around = ("quiet_hours", key)
+            for places in (source.values, source.keys):
+                inner = {where: place for where, place in places.items() if where[:2] == around and where != around}
+                places |= {(*around, 0, *where[2:]): place for where, place in inner.items()}
 
 
 def _freeze(shape: PolicyShape, source: Source, digest: str, warnings: tuple[Diagnostic, ...]) -> Policy:
@@ -110,6 +127,9 @@ def _freeze(shape: PolicyShape, source: Source, digest: str, warnings: tuple[Dia
                 wanted.otherwise,
                 tuple(wanted.audiences or ()),
                 _line(source, "expect", index),
+                wanted.owner or "",
+                wanted.runbook or "",
+                wanted.effect or "",
             )
             for index, wanted in enumerate(shape.expect)
         ),
@@ -119,6 +139,12 @@ def _freeze(shape: PolicyShape, source: Source, digest: str, warnings: tuple[Dia
         },
         retention=Retention(shape.retention.logs, shape.retention.traces, shape.retention.issues),
         warnings=warnings,
+        quiet={key: tuple(_quiet_time(entry) for entry in entries) for key, entries in shape.quiet_hours.items()},
+        digest_to=tuple(
+            key
+            for key, value in shape.audiences.items()
+            if (value.rota is not None if value.digest is None else value.digest)
+        ),
     )
 
 
@@ -140,6 +166,12 @@ def _rule(rule: RuleShape, line: int) -> Rule:
         ),
         line,
     )
+
+
+def _quiet_time(shape: QuietShape) -> QuietTime:
+    """One entry of `quiet_hours`."""
+    days = frozenset(DAYS.index(day) for day in shape.days)
+    return QuietTime(time.fromisoformat(shape.start), time.fromisoformat(shape.end), ZoneInfo(shape.zone), days)
 
 
 def _contact(shape: ContactShape) -> Contact:

@@ -9,6 +9,7 @@ from pathlib import Path
 from alert_bridge.errors import Diagnostic
 from alert_bridge.model import Audience, Severity
 from alert_bridge.policy.globs import Glob
+from alert_bridge.quiet import QuietTime
 from instrumentation.attributes import EXCEPTION_TYPE
 
 __all__ = [
@@ -111,10 +112,13 @@ class Expectation:
     pipeline: Glob
     record: Glob
     least: int
-    by: str  # when it is due: "run_end"
+    by: str  # when it is due: "run_end", or a schedule (cron, five fields, UTC)
     severity: Severity
     audiences: tuple[str, ...]
     line: int
+    owner: str = ""
+    runbook: str = ""
+    effect: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +159,8 @@ class Policy:
     expectations: tuple[Expectation, ...] = ()
     runs: Mapping[str, RunPlan] = field(default_factory=dict)
     retention: Retention = field(default_factory=Retention)
+    quiet: Mapping[str, tuple[QuietTime, ...]] = field(default_factory=dict)  # by audience
+    digest_to: tuple[str, ...] = ()  # audiences that get the digest at the end of a run
     warnings: tuple[Diagnostic, ...] = ()  # what works today but will not serve: said, never fatal
 
     def routes_to(self, channel: str) -> tuple[Route, ...]:

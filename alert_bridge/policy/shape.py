@@ -8,11 +8,16 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 from alert_bridge.model import Duty, Severity
 from alert_bridge.policy.values import (
+    CLOCK_SCHEMA,
     DURATION_SCHEMA,
+    MANY_SCHEMA,
     AudienceKey,
     AudienceNames,
+    Clock,
     Conditions,
     Cron,
+    Days,
+    Due,
     Duration,
     DutyWord,
     Emails,
@@ -24,8 +29,10 @@ from alert_bridge.policy.values import (
     Slack,
     Text,
     Version,
+    Zone,
     reject,
 )
+from alert_bridge.quiet import DAYS
 
 __all__ = [
     "OPTIONAL_SECTIONS",
@@ -33,12 +40,13 @@ __all__ = [
     "ContactShape",
     "ExpectationShape",
     "PolicyShape",
+    "QuietShape",
     "RouteShape",
     "RuleShape",
     "RunShape",
 ]
 
-OPTIONAL_SECTIONS = ("rules", "expect", "grouping", "runs", "retention")
+OPTIONAL_SECTIONS = ("rules", "expect", "grouping", "runs", "quiet_hours", "retention")
 
 _DAY_SECONDS = 86_400.0
 
@@ -67,6 +75,7 @@ class AudienceShape(_Shape):
     slack: Slack | None = Field(None, description="A channel (#name or its id), or a member id (@U…).")
     email: Emails = Field(default_factory=list)
     rota: dict[Month, ContactShape] | None = Field(None, description="Year and month (2026-11) to a person.")
+    digest: bool | None = Field(None, description="A summary when a run ends. Left out: yes, if there is a rota.")
 
 
 class RouteShape(_Shape):
@@ -108,9 +117,12 @@ class ExpectationShape(_Shape):
     pipeline: Text
     record: Text = Field(description="A glob over the record's text.")
     min: Annotated[int, Field(ge=1)] = 1
-    by: Literal["run_end"] = "run_end"
+    by: Due = Field("run_end", description="run_end, or a schedule (cron, five fields, UTC) for a fixed time.")
     otherwise: Level = Field(Severity.ERROR, alias="else")
     audiences: AudienceNames | None = None
+    owner: Text | None = None
+    runbook: Runbook | None = None
+    effect: Text | None = Field(None, description="What its absence means, in plain words.")
 
 
 class HoldShape(_Shape):
@@ -152,6 +164,33 @@ class RunShape(_Shape):
     silent_after: PositiveDuration | None = None
 
 
+class QuietShape(_Shape):
+    """When an audience does not want to be woken, by its own clock; CRITICAL comes through."""
+
+    start: Clock = Field(alias="from")
+    end: Clock = Field(alias="to")
+    zone: Zone = "UTC"
+    days: Days = Field(default_factory=lambda: list(DAYS), description="Days on which it begins; left out: every day.")
+
+
+_QUIET_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "from": CLOCK_SCHEMA,
+        "to": CLOCK_SCHEMA,
+        "zone": {"type": "string", "examples": ["Europe/Oslo", "UTC"]},
+        "days": MANY_SCHEMA,
+    },
+    "required": ["from", "to"],
+    "additionalProperties": False,
+}
+QuietTimes = Annotated[
+    list[QuietShape],
+    Field(min_length=1),
+    WithJsonSchema({"anyOf": [_QUIET_SCHEMA, {"type": "array", "items": _QUIET_SCHEMA, "minItems": 1}]}),
+]
+
+
 class RetentionShape(_Shape):
     """How long things are kept."""
 
@@ -170,4 +209,5 @@ class PolicyShape(_Shape):
     expect: list[ExpectationShape] = Field(default_factory=list)
     grouping: GroupingShape = GroupingShape()
     runs: dict[Text, RunShape] = Field(default_factory=dict)
+    quiet_hours: dict[AudienceKey, QuietTimes] = Field(default_factory=dict)
     retention: RetentionShape = RetentionShape()

@@ -17,11 +17,16 @@ from alert_bridge.model import Duty, Severity
 from alert_bridge.policy import addresses, durations, schedules
 
 __all__ = [
+    "CLOCK_SCHEMA",
     "DURATION_SCHEMA",
+    "MANY_SCHEMA",
     "AudienceKey",
     "AudienceNames",
+    "Clock",
     "Conditions",
     "Cron",
+    "Days",
+    "Due",
     "Duration",
     "DutyWord",
     "Emails",
@@ -33,6 +38,7 @@ __all__ = [
     "Slack",
     "Text",
     "Version",
+    "Zone",
     "reject",
 ]
 
@@ -132,13 +138,14 @@ def _runbook_problem(value: str) -> tuple[str, str]:
 _LEVEL_SCHEMA = {
     "anyOf": [{"enum": list(LEVELS)}, {"enum": [level.lower() for level in LEVELS]}, {"enum": ["TRACE", "DEBUG"]}]
 }
-_MANY_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+MANY_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
 _CONDITIONS_SCHEMA = {
     "type": "object",
     "minProperties": 1,
     "properties": {key: {"type": "string"} for key in NAMED_FIELDS},
     "additionalProperties": {"type": ["string", "number", "boolean"]},
 }
+CLOCK_SCHEMA = {"type": "string", "pattern": schedules.CLOCK_PATTERN}
 DURATION_SCHEMA = {"type": "string", "pattern": durations.PATTERN, "examples": ["30s", "10m", "24h", "90d"]}
 
 Text = Annotated[str, BeforeValidator(_text)]
@@ -153,6 +160,19 @@ ResolveAfter = Annotated[
     WithJsonSchema({"anyOf": [{"const": "next_success"}, DURATION_SCHEMA]}),
 ]
 Cron = Annotated[str, _checked(schedules.cron_problem)]
+Due = Annotated[
+    str,
+    _checked(schedules.due_problem),
+    WithJsonSchema({"anyOf": [{"const": "run_end"}, {"type": "string", "examples": ["0 12 3 * *"]}]}),
+]
+Clock = Annotated[str, _checked(schedules.clock_problem), WithJsonSchema(CLOCK_SCHEMA)]
+Zone = Annotated[str, _checked(schedules.zone_problem)]
+Days = Annotated[
+    list[Annotated[str, _checked(schedules.day_problem)]],
+    Field(min_length=1),
+    BeforeValidator(schedules.days_of),
+    WithJsonSchema(MANY_SCHEMA),
+]
 Month = Annotated[
     str, _checked(schedules.month_problem), WithJsonSchema({"type": "string", "pattern": schedules.MONTH_PATTERN})
 ]
@@ -161,7 +181,7 @@ Emails = Annotated[
     list[Annotated[str, _checked(addresses.email_problem)]],
     Field(min_length=1),
     BeforeValidator(_one_or_many),
-    WithJsonSchema(_MANY_SCHEMA),
+    WithJsonSchema(MANY_SCHEMA),
 ]
 Runbook = Annotated[Text, _checked(_runbook_problem)]
 AudienceKey = Annotated[str, _checked(addresses.key_problem)]

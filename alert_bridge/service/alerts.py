@@ -21,6 +21,7 @@ import uvicorn
 from alert_bridge.channels.opening import ChannelState, channel_states, open_channels
 from alert_bridge.errors import StoreBusy
 from alert_bridge.intake import Intake
+from alert_bridge.operations import Overseer
 from alert_bridge.outbox import Courier, Office, Upkeep, begin, revive
 from alert_bridge.outbox.trouble import operator, report, trouble_event
 from alert_bridge.service.app import Doors, application
@@ -143,6 +144,16 @@ class _Bridge:
         self._upkeep = Upkeep(
             store, policy=self.rulebook.policy, rules=self.rulebook.rules, clock=time.time_ns, wake=self.wake
         )
+        self._overseer = Overseer(
+            store,
+            control=reader,
+            telemetry=telemetry,
+            policy=self.rulebook.policy,
+            rules=self.rulebook.rules,
+            clock=time.time_ns,
+            new_id=new_incident_id,
+            wake=self.wake,
+        )
         self.relay = Relay(settings.telemetry_socket)
         watch = Watch(
             intake=self._intake,
@@ -177,18 +188,28 @@ class _Bridge:
         self._note_policy()
         self._intake.start()
         self._upkeep.start()
+        self._oversee_once()
+        self._overseer.start()
         for courier in self._couriers.values():
             courier.start()
+
+    def _oversee_once(self) -> None:
+        """What came due while nobody was here, before any courier can tell the parts of it singly."""
+        try:
+            self._overseer.step()
+        except StoreBusy as error:
+            log.warning("The overseer begins a little later: %s", error)
 
     def stop(self) -> None:
         deadline = time.monotonic() + STOP_WITHIN_S
         self._upkeep.stop()
+        self._overseer.stop()
         self._intake.stop()
         for courier in self._couriers.values():
             courier.stop()
-        for thread in (self._intake, *self._couriers.values()):
+        for thread in (self._intake, self._overseer, *self._couriers.values()):
             thread.join(max(deadline - time.monotonic(), 0.0))
-        if not any(thread.is_alive() for thread in (self._intake, *self._couriers.values())):
+        if not any(thread.is_alive() for thread in (self._intake, self._overseer, *self._couriers.values())):
             self._store.close()
 
     def wake(self, channels: set[str]) -> None:

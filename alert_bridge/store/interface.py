@@ -151,6 +151,15 @@ class TelemetryReader(Protocol):
     def run_records(self, run_id: str, *, least: Severity = Severity.TRACE) -> Iterator[Record]:
         """All records of the run by time, read in batches while they are consumed: for a download of any size."""
 
+    def run_events(self, run_id: str) -> Sequence[Record]:
+        """The run's lifecycle events by time, heartbeats left out."""
+
+    def run_bodies(self, run_id: str) -> Iterator[str]:
+        """The texts of the run's records by time, and nothing else of them, read in batches while they are consumed."""
+
+    def last_word(self, run_id: str) -> int:
+        """When the run last said something (ns): INFO or more, no heartbeat, none of a library's; 0: never."""
+
     def trace_log(self, trace_id: str, *, least: Severity = Severity.TRACE, limit: int = 2000) -> LogPage:
         """The first ``limit`` records of the trace, of all its processes, by time."""
 

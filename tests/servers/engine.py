@@ -15,9 +15,12 @@ from alert_bridge.channels.base import Delivered
 from alert_bridge.errors import DeliveryError
 from alert_bridge.intake import sift, take
 from alert_bridge.model import Audience, Duty, Message, Record, Severity
+from alert_bridge.operations import Overseer
 from alert_bridge.outbox import Courier, Office, Upkeep, begin, revive, rules_of
 from alert_bridge.policy.model import Grouping, Policy, Route
 from alert_bridge.store.control import ControlStore, open_reader
+from alert_bridge.store.interface import TelemetryReader
+from tests.servers.memory_store import MemoryTelemetry
 
 NS = 1_000_000_000
 START = 1_790_000_000 * NS
@@ -119,13 +122,15 @@ class ScriptedChannel:
 class Engine:
     """Store, intake and couriers under one clock."""
 
-    def __init__(self, state: Path, policy: Policy | None = None) -> None:
+    def __init__(self, state: Path, policy: Policy | None = None, telemetry: TelemetryReader | None = None) -> None:
         self.state = state
         self.policy = policy or a_policy()
         self.now = START
         self.slack = ScriptedChannel("slack", self, pause=1.1)
         self.email = ScriptedChannel("email", self, edits=False)
         self.matched: Counter[str] = Counter()
+        self.telemetry = telemetry or MemoryTelemetry()
+        self.longest_step = 7 * 86_400.0  # seconds between two looks of anybody at the clock
         self._ids = count(1)
         self._open()
 
@@ -152,10 +157,11 @@ class Engine:
         until = START + int(seconds * NS)
         while True:
             self.upkeep.step()
+            self.overseer.step()
             sleep = min(self._step(courier) for courier in self.couriers)
             if self.now >= until:
                 return
-            self.now = min(self.now + max(int(sleep * NS), 1), until)
+            self.now = min(self.now + max(int(min(sleep, self.longest_step) * NS), 1), until)
 
     def books(self):
         """By channel."""
@@ -198,6 +204,16 @@ class Engine:
             new_id=self.new_id,
         )
         self.couriers = [Courier(self.slack, office), Courier(self.email, office)]
+        self.overseer = Overseer(
+            self.store,
+            control=self.reader,
+            telemetry=self.telemetry,
+            policy=lambda: self.policy,
+            rules=lambda: self.rules,
+            clock=lambda: self.now,
+            new_id=self.new_id,
+            wake=lambda _channels: None,
+        )
         self.upkeep = Upkeep(
             self.store,
             policy=lambda: self.policy,

@@ -106,6 +106,16 @@ class MemoryTelemetry:
     def run_records(self, run_id: str, *, least: Severity = Severity.TRACE) -> Iterator[Record]:
         return iter([record for record in self._log_of(run_id) if record.severity >= least])
 
+    def run_events(self, run_id: str) -> Sequence[Record]:
+        return [each for each in self._log_of(run_id) if each.event_name not in ("", "pipeline.run.heartbeat")]
+
+    def run_bodies(self, run_id: str) -> Iterator[str]:
+        return (each.body for each in self._log_of(run_id))
+
+    def last_word(self, run_id: str) -> int:
+        spoken = [each.time for each in self._log_of(run_id) if each.event_name != "pipeline.run.heartbeat"]
+        return max(spoken, default=0)
+
     def trace_log(self, trace_id: str, *, least: Severity = Severity.TRACE, limit: int = 2000) -> LogPage:
         log = sorted((each for each in self.records if each.trace_id == trace_id), key=lambda each: each.time)
         log = [record for record in log if record.severity >= least]

@@ -207,7 +207,7 @@ MISTAKES = {
         "routes: §[]\n§x:\n",
         [
             "this is empty (name at least one)",
-            "unknown key 'x' (one of version, audiences, routes, rules, expect, grouping, runs, retention)",
+            "unknown key 'x' (one of version, audiences, routes, rules, expect, grouping, runs, quiet_hours, retention)",
         ],
     ),
     "one audience instead of a list": (
@@ -353,7 +353,7 @@ MISTAKES = {
     "expectation due at an unknown time": (
         "rules:",
         "expect: [{pipeline: p, record: r, by: §noon}]\nrules:",
-        ["unknown by 'noon' (write run_end)"],
+        ["'noon' is not a time (write run_end, or a schedule in UTC: \"0 12 3 * *\")"],
     ),
     "schedule with four fields": (
         "rules:",

@@ -19,6 +19,7 @@ __all__ = ["MAX_CHARS", "Payload", "payload_of"]
 MAX_CHARS = 1_500
 MAX_REST_CHARS = 460
 MAX_DETAIL_CHARS = 700
+MAX_DIGEST_CHARS = 1_000
 MAX_FACTS_CHARS = 300
 
 # Beside the word, never instead of it: found at a glance in a busy channel, skipped by a screen reader.
@@ -73,10 +74,22 @@ def _lead(message: Message) -> str:
 
 def _detail(message: Message) -> str:
     """Those who only need to know get the whole of it: meaning, validity, who, when. It is short by nature."""
+    if message.reason is Reason.DIGEST:
+        return _digest_detail(message)
     if message.duty is Duty.ACT:
         return ""
     parts = (f"*{_fit(heading, 60)}:* {_fit(text, 200)}" for heading, text in message.paragraphs)
     return _whole_lines(tuple(parts), MAX_DETAIL_CHARS)
+
+
+def _digest_detail(message: Message) -> str:
+    """A digest is read where it stands: every part as a heading and its lines, as many as fit."""
+    lines = [
+        line
+        for heading, text in message.paragraphs
+        for line in (f"*{_fit(heading, 60)}*", *(_fit(line, 200) for line in text.split("\n")))
+    ]
+    return _whole_lines(tuple(lines), MAX_DIGEST_CHARS)
 
 
 def _whole_lines(lines: tuple[str, ...], most_chars: int) -> str:

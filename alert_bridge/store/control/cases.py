@@ -8,8 +8,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from alert_bridge.incidents import Case, Event, Success, Talk
+from alert_bridge.incidents.resolve import CLOSED_BY_THE_WATCH
 from alert_bridge.model import Record
 from alert_bridge.store.control.rows import case_of, incident_values, pairs, talk_of, talk_values
+from instrumentation import attributes as names
 
 __all__ = ["CaseRows"]
 
@@ -60,6 +62,8 @@ class CaseRows:
     def success_after(self, case: Case) -> Success | None:
         """The first success that closes this incident, if it came before the record that opened it."""
         incident = case.incident
+        if incident.sample.text(names.WATCHED) in CLOSED_BY_THE_WATCH:
+            return None
         stage = next(iter(case.stages)) if len(case.stages) == 1 else ""
         rows = self.connection.execute(
             "SELECT run_id, stage, ended FROM steps WHERE pipeline = ? AND environment = ? AND stage IN (?, '')"

@@ -6,6 +6,9 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from alert_bridge.incidents import Case
+from instrumentation import attributes as names
+
 __all__ = ["ReviewRows", "RunRow"]
 
 
@@ -66,12 +69,43 @@ class ReviewRows:
         )
         return [run_row(row) for row in rows]
 
+    def runs_since(self, moment: int, *, until: int) -> Sequence[RunRow]:
+        """Runs of any pipeline that went on at some time between these moments."""
+        rows = self.connection.execute(
+            "SELECT * FROM runs WHERE started > 0 AND started <= ? AND (ended = 0 OR ended > ?) ORDER BY started",
+            (until, moment),
+        )
+        return [run_row(row) for row in rows]
+
     def running(self, pipeline: str) -> Sequence[RunRow]:
         """Runs of a pipeline that started and have not ended."""
         rows = self.connection.execute(
             "SELECT * FROM runs WHERE pipeline = ? AND started > ended AND started > 0 ORDER BY started", (pipeline,)
         )
         return [run_row(row) for row in rows]
+
+    def is_silence_told(self, run_id: str) -> bool:
+        """Whether an open incident says already that this run is silent: its own supervisor may have seen it first."""
+        row = self.connection.execute(
+            "SELECT 1 FROM incident_runs r JOIN incidents i ON i.id = r.incident_id WHERE r.run_id = ?"
+            " AND i.state = 'open' AND json_extract(i.sample, '$.event_name') = ?",
+            (run_id, names.EVENT_RUN_SILENT),
+        ).fetchone()
+        return row is not None
+
+    def silent_runs_that_ended(self) -> Sequence[Case]:
+        """Open incidents of ours about the silence of runs that have ended since."""
+        rows = self.connection.execute(
+            "SELECT i.id FROM incidents i JOIN incident_runs r ON r.incident_id = i.id JOIN runs u ON"
+            " u.run_id = r.run_id WHERE i.state = 'open' AND u.ended > i.last_event"
+            " AND json_extract(i.sample, '$.event_name') = ?",
+            (names.EVENT_RUN_SILENT,),
+        ).fetchall()
+        cases = [case for row in rows if (case := self.case(row["id"])) is not None]
+        return [case for case in cases if case.incident.sample.text(names.WATCHED) == "silent"]
+
+    def case(self, incident_id: str) -> Case | None:
+        raise NotImplementedError
 
     def watched_since(self, key: str, *, now: int) -> int:
         """Since when this is watched; from now on, if it was not. What lay before is nobody's fault."""

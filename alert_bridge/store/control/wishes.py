@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from alert_bridge.incidents import Case
 from alert_bridge.policy.model import Match
 from alert_bridge.silences import Silence
+from alert_bridge.store.control.outbox import NEVER
 
 __all__ = ["Order", "WishRows", "silence_of"]
 
@@ -91,9 +92,36 @@ class WishRows:
     def silent_cases(self) -> Sequence[Case]:
         """Every incident, open or over, of which a conversation is covered by a silence."""
         rows = self.connection.execute(
-            "SELECT DISTINCT incident_id FROM conversations WHERE silent_until > 0 OR silenced > 0"
+            "SELECT DISTINCT incident_id FROM conversations WHERE silent_until > 0"
         ).fetchall()
         return [case for row in rows if (case := self.case(row["incident_id"])) is not None]
+
+    def wait_for_end_of_quiet(self, conversation_id: int, until: int) -> None:
+        """The conversation's next message waits for the end of quiet hours; 0: it does not any more."""
+        self.connection.execute("UPDATE conversations SET quiet_until = ? WHERE id = ?", (until, conversation_id))
+
+    def quiet_over(self, now: int) -> Sequence[tuple[str, int]]:
+        """(incident, conversation) of what waited for the end of quiet hours that are over, the gravest first."""
+        rows = self.connection.execute(
+            "SELECT c.incident_id, c.id FROM conversations c JOIN notices n ON n.conversation_id = c.id"
+            " JOIN incidents i ON i.id = c.incident_id"
+            " WHERE c.quiet_until > 0 AND c.quiet_until <= ? AND n.state = 'queued'"
+            " AND n.due_at > c.quiet_until AND n.due_at < ? ORDER BY i.severity DESC, i.first_event, c.id",
+            (now, NEVER),
+        )
+        return [(row["incident_id"], row["id"]) for row in rows]
+
+    def held_for_quiet(self, now: int) -> Sequence[tuple[str, int]]:
+        """(incident, conversation) of what waits for the end of quiet hours that go on."""
+        rows = self.connection.execute("SELECT incident_id, id FROM conversations WHERE quiet_until > ?", (now,))
+        return [(row["incident_id"], row["id"]) for row in rows]
+
+    def silence_ran_out(self, now: int) -> bool:
+        """Whether a conversation waits for a silence that is over."""
+        rows = self.connection.execute(
+            "SELECT 1 FROM conversations WHERE silent_until > 0 AND silent_until <= ? LIMIT 1", (now,)
+        )
+        return rows.fetchone() is not None
 
     def give_order(self, kind: str, incident_id: str, *, author: str, value: str = "", now: int) -> int:
         """Ask the bridge for something; returns the order's number."""

@@ -24,12 +24,14 @@ from alert_bridge.store.telemetry.rows import (
     summary_of,
 )
 from alert_bridge.store.telemetry.writer import FILE_NAME
+from instrumentation import attributes as names
 
 __all__ = ["SEARCH_SECONDS", "Telemetry"]
 
 SEARCH_SECONDS = 2.0  # how long a search may look, so that a page can never hold a thread for longer
 STREAM_ROWS = 1_000  # read at once while a whole log is streamed
 CURSOR_ROWS = 1_000
+CHATTY_LIBRARIES = ("urllib3", "requests", "httpx", "httpcore", "opentelemetry", "wandb")  # retries are no progress
 _SEARCH_STEPS_BETWEEN_LOOKS = 20_000  # virtual machine steps of SQLite between two looks at the clock: about 1 ms
 _LATEST = 2**63 - 1
 _ARRIVED = {"logs": "observed", "spans": "end_time", "points": "time"}  # what comes nearest to the time of arrival
@@ -118,6 +120,41 @@ class Telemetry:
             if len(rows) < STREAM_ROWS:
                 return
             at, last_id = rows[-1]["time"], rows[-1]["id"]
+
+    def run_events(self, run_id: str) -> Sequence[Record]:
+        """The run's lifecycle events by time, heartbeats left out."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                f"{_LOGS} WHERE logs.run = ? AND logs.event_name <> '' AND logs.event_name <> ?"
+                " ORDER BY logs.time, logs.id",
+                (_run(connection, run_id), names.EVENT_RUN_HEARTBEAT),
+            )
+            return [record_of(row) for row in rows]
+
+    def run_bodies(self, run_id: str) -> Iterator[str]:
+        """The texts of the run's records by time, without anything else of them; batches as in `run_records`."""
+        at, last_id = 0, 0
+        while True:
+            with self._reading() as connection:
+                rows = connection.execute(
+                    "SELECT time, id, body FROM logs WHERE run = ? AND (time, id) > (?, ?) ORDER BY time, id LIMIT ?",
+                    (_run(connection, run_id), at, last_id, STREAM_ROWS),
+                ).fetchall()
+            yield from (row["body"] for row in rows)
+            if len(rows) < STREAM_ROWS:
+                return
+            at, last_id = rows[-1]["time"], rows[-1]["id"]
+
+    def last_word(self, run_id: str) -> int:
+        """When the run last said something (ns): INFO or more, no heartbeat, none of a library's; 0: never."""
+        with self._reading() as connection:
+            others = " AND ".join(f"logs.scope NOT LIKE '{name}%'" for name in CHATTY_LIBRARIES)
+            row = connection.execute(
+                f"SELECT time FROM logs WHERE run = ? AND severity >= ? AND event_name <> ? AND {others}"  # noqa: S608 - fixed names
+                " ORDER BY time DESC, id DESC LIMIT 1",
+                (_run(connection, run_id), int(Severity.INFO), names.EVENT_RUN_HEARTBEAT),
+            ).fetchone()
+        return 0 if row is None else int(row["time"])
 
     def trace_log(self, trace_id: str, *, least: Severity = Severity.TRACE, limit: int = 2000) -> LogPage:
         """The first ``limit`` records of the trace, of all its processes, by time."""

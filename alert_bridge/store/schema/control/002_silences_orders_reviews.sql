@@ -38,6 +38,8 @@ ALTER TABLE conversations ADD COLUMN silenced INTEGER NOT NULL DEFAULT 0;     --
 ALTER TABLE conversations ADD COLUMN silent_until INTEGER NOT NULL DEFAULT 0; -- a silence covers it so long; 0: none
 ALTER TABLE conversations ADD COLUMN retell_at INTEGER NOT NULL DEFAULT 0;    -- when the last silence ended
 ALTER TABLE conversations ADD COLUMN quiet_until INTEGER NOT NULL DEFAULT 0;  -- waits for the end of quiet hours; 0: does not
+CREATE INDEX conversations_quiet ON conversations (quiet_until) WHERE quiet_until > 0;
+CREATE INDEX conversations_silent ON conversations (silent_until) WHERE silent_until > 0;
 
 -- Ends of runs that the bridge has looked at: expectations judged, digest told. What ended before this step is history.
 CREATE TABLE reviews (

@@ -1,0 +1,151 @@
+"""The end of a run, looked at once its log is there: what was expected is judged, and the digest is told."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from alert_bridge.digests import RUN, RunDigest
+from alert_bridge.model import AttributeValue, Duty, Recipient
+from alert_bridge.operations.expectations import RUN_END, missing_in_words, settle_expectation, unmet
+from alert_bridge.operations.run_summary import summarise
+from alert_bridge.operations.telling import digest_record, tell_digest
+from alert_bridge.outbox import Rules
+from alert_bridge.outbox.trouble import OWN_PIPELINE
+from alert_bridge.policy.model import Expectation, Policy
+from alert_bridge.routing import on_duty
+from alert_bridge.store.control.database import Book
+from alert_bridge.store.control.reviews import RunRow
+from alert_bridge.store.interface import ControlReader, TelemetryReader
+from instrumentation import attributes as names
+
+__all__ = ["Review", "is_ready", "look_at", "tell_of"]
+
+NS = 1_000_000_000
+SETTLE_S = 2.0  # after the end is there: other processes of the run may have had the last word
+WAIT_FOR_LOG_S = 120.0  # then it is judged by what is there, and says so
+OLDEST_TOLD_S = 7 * 86_400.0  # an end that is told of later than this is no news
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What was found about one run that ended."""
+
+    run: RunRow
+    unmet: tuple[tuple[Expectation, int], ...]
+    digest: RunDigest | None  # None: nobody gets one
+    log_arrived: bool
+
+
+def is_ready(run: RunRow, telemetry: TelemetryReader, *, now: int) -> tuple[bool, bool]:
+    """Whether to look at the run now, and whether its log is there."""
+    waited = (now - run.seen_at) / NS
+    try:
+        summary = telemetry.run(run.run_id)
+    except Exception:  # whatever is wrong with the bulk lane, the run's end is told
+        log.warning("The end of run %s could not be looked up", run.run_id, exc_info=True)
+        summary = None
+    arrived = summary is not None and summary.ended > 0
+    return (waited >= SETTLE_S if arrived else waited >= WAIT_FOR_LOG_S), arrived
+
+
+def look_at(
+    run: RunRow,
+    last_good: RunRow | None,
+    *,
+    log_arrived: bool,
+    policy: Policy,
+    control: ControlReader,
+    telemetry: TelemetryReader,
+) -> Review:
+    """Read what there is about the run. Outside of any transaction: it may take a second."""
+    note = "" if log_arrived else "the run's log has not arrived yet"
+    missing: Sequence[tuple[Expectation, int]] = ()
+    try:
+        missing = unmet(policy, run, telemetry)
+        words = [missing_in_words(expectation, found) for expectation, found in missing]
+        wanted = run.is_named and policy.digest_to
+        digest = (
+            summarise(run, last_good, words, control=control, telemetry=telemetry, policy=policy, note=note)
+            if wanted
+            else None
+        )
+    except Exception:  # a digest without figures is better than none, and an expectation that cannot be judged is told
+        log.exception("Run %s could not be summarised", run.run_id)
+        missing = [(one, 0) for one in policy.expectations if one.by == RUN_END and one.pipeline.matches(run.pipeline)]
+        digest = RunDigest(
+            run.run_id,
+            run.pipeline,
+            run.environment,
+            run.result,
+            run.started,
+            run.ended,
+            note="the run's log could not be read",
+        )
+        log_arrived = False
+    return Review(run, tuple(missing), digest if run.is_named else None, log_arrived)
+
+
+def tell_of(
+    book: Book, review: Review, policy: Policy, rules: Rules, *, now: int, new_id: Callable[[], str]
+) -> set[str]:
+    """Write down what follows, in one transaction; returns channels that have something new to say."""
+    run = review.run
+    channels: set[str] = set()
+    found = dict(review.unmet)
+    for expectation in policy.expectations:
+        if expectation.by == RUN_END and expectation.pipeline.matches(run.pipeline):
+            channels |= settle_expectation(
+                book,
+                expectation,
+                run,
+                found.get(expectation),
+                policy,
+                rules,
+                log_arrived=review.log_arrived,
+                now=now,
+                new_id=new_id,
+            )
+    book.reviewed(run.run_id, now=now)
+    if review.digest is None or now - run.ended > OLDEST_TOLD_S * NS:
+        return channels
+    record = digest_record(
+        RUN,
+        f"{run.pipeline} ended: {run.result or 'no result'}",
+        review.digest.to_value(),
+        uid=f"{OWN_PIPELINE}/digest/{run.run_id}",
+        resource=_resource(run),
+        now=now,
+    )
+    return channels | tell_digest(book, rules, record, _readers(policy, now), now=now, new_id=new_id)
+
+
+def _readers(policy: Policy, now: int) -> tuple[Recipient, ...]:
+    """Who gets the digest, each address once."""
+    behind: dict[tuple[str, str], list[str]] = {}
+    for key in policy.digest_to:
+        contact = on_duty(key, policy, now)
+        pairs = [("slack", contact.slack)] if contact.slack else []
+        for pair in [*pairs, *(("email", address) for address in contact.email)]:
+            behind.setdefault(pair, []).append(key)
+    return tuple(
+        Recipient(channel, address, tuple(keys), _duty(keys, policy), "the digest at the end of a run")
+        for (channel, address), keys in sorted(behind.items())
+    )
+
+
+def _duty(keys: Sequence[str], policy: Policy) -> Duty:
+    return Duty.ACT if any(policy.audiences[key].duty is Duty.ACT for key in keys) else Duty.INFORM
+
+
+def _resource(run: RunRow) -> Mapping[str, AttributeValue]:
+    told = {
+        names.SERVICE_NAME: run.pipeline,
+        names.PIPELINE_NAME: run.pipeline,
+        names.DEPLOYMENT_ENVIRONMENT: run.environment,
+        names.RUN_ID: run.run_id,
+    }
+    return {name: text for name, text in told.items() if text}
