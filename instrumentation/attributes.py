@@ -46,11 +46,13 @@ METRIC_STEP: Final = "pipeline.metric.step"
 TEST_ALERT: Final = "pipeline.test"
 TEST_CHANNEL: Final = "pipeline.test.channel"
 WANDB_RUN_URL: Final = "pipeline.wandb.run.url"
+WANDB_MIRRORED: Final = "pipeline.wandb.mirrored"  # true on a point that the program's own W&B run has already
+WANDB_ALERT_LEVEL: Final = "pipeline.wandb.alert.level"  # on the record of a call of `Run.alert`: INFO, WARN, ERROR
 CODE_STACKTRACE: Final = "code.stacktrace"  # where a call was made, on request (`stack_info=True`)
 LOST_RECORDS: Final = "pipeline.records.lost"  # records that a process could not keep: no room for its journal
 DISABLED_LOGGERS: Final = "pipeline.loggers.disabled"  # names of loggers that a logging configuration switched off
 ENCODING_ERROR: Final = "pipeline.record.encoding_error"  # what a record did to the journal's encoder
-UNCAUGHT: Final = "pipeline.uncaught"  # true on the record of the exception that ended its process
+UNCAUGHT: Final = "pipeline.uncaught"  # true on the record of an exception that ended its process, thread or task
 OWN_TROUBLE: Final = "pipeline.alerts.trouble"  # on records of the bridge about itself: what kind of trouble
 WATCHED: Final = "pipeline.alerts.watch"  # on records of the bridge about what did not happen: late, silent …
 DIGEST: Final = "pipeline.alerts.digest"  # on a digest of the bridge: run, quiet

@@ -15,10 +15,12 @@ from types import FrameType
 from alert_bridge.errors import UsageError
 from alert_bridge.exporters import Exporter, Follower
 from alert_bridge.exporters.prefect import prefect_settings
+from alert_bridge.exporters.wandb import wandb_settings
 from alert_bridge.model import Severity
 from alert_bridge.policy.load import load, packaged_path
 from alert_bridge.policy.model import Policy
 from alert_bridge.service.settings import ServiceSettings
+from alert_bridge.store.telemetry import Telemetry
 
 __all__ = ["run"]
 
@@ -53,17 +55,31 @@ def open_exporters(settings: ServiceSettings, routes: Routes, environ: Mapping[s
         SettingsError: settings cannot work.
     """
     exporters: list[Exporter] = []
+    stored = Telemetry(settings.state)
     prefect = prefect_settings(environ)
     if prefect is not None:
         from alert_bridge.exporters.prefect.exporter import PrefectExporter
-        from alert_bridge.store.telemetry import Telemetry
 
         exporters.append(
             PrefectExporter(
                 prefect,
                 public_url=settings.url(settings.port),
                 least=lambda: routes.least("prefect"),
-                log_of_run=Telemetry(settings.state).run_records,
+                log_of_run=stored.run_records,
+            )
+        )
+    wandb = wandb_settings(environ, state=settings.state)
+    if wandb is not None:
+        from alert_bridge.exporters.wandb.exporter import WandbExporter
+
+        exporters.append(
+            WandbExporter(
+                wandb,
+                public_url=settings.url(settings.port),
+                least=lambda: routes.least("wandb"),
+                alerts_from=lambda: routes.least("wandb_alert"),
+                points_of_run=stored.run_points,
+                spans_of_run=stored.run_spans,
             )
         )
     return exporters

@@ -69,13 +69,18 @@ def wants_exporters(environ: Mapping[str, str]) -> bool:
     """Whether there is anything to export to: Prefect is on when its URL is set, W&B when its key or mode is.
 
     Raises:
-        SettingsError: Prefect's settings cannot work. Better said at the start than in a log that nobody reads.
+        SettingsError: settings cannot work. Better said at the start than in a log that nobody reads.
     """
+    wants_prefect = False
     if setting(environ, "PREFECT_API_URL"):
         from alert_bridge.exporters.prefect import prefect_settings
 
-        return prefect_settings(environ) is not None
-    return any(setting(environ, name) for name in ("WANDB_API_KEY", "WANDB_API_KEY_FILE", "WANDB_MODE"))
+        wants_prefect = prefect_settings(environ) is not None
+    if any(setting(environ, name) for name in ("WANDB_API_KEY", "WANDB_API_KEY_FILE", "WANDB_MODE")):
+        from alert_bridge.exporters.wandb import wandb_settings
+
+        return wandb_settings(environ, state=Path()) is not None or wants_prefect
+    return wants_prefect
 
 
 def _address(listen: str) -> tuple[str, int]:

@@ -1,0 +1,374 @@
+"""The W&B exporter: sorts what is new by pipeline run, and keeps one W&B run for each.
+
+A W&B run is only ever a copy: opened, it is written whole from the telemetry store, and then continued. So whatever
+happens in between (a restart, a kill, a batch that failed half-way, points that come late) it is opened again, in place
+of the one before, and every value is in it once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from urllib.parse import quote
+
+from alert_bridge.exporters.base import Batch, Signal, Taken, Tally
+from alert_bridge.exporters.wandb.library import Library, Opening
+from alert_bridge.exporters.wandb.rows import Measured, Row, measured, rows, stage_measured
+from alert_bridge.exporters.wandb.runs import Run, fold_incident, fold_record, wandb_id
+from alert_bridge.exporters.wandb.settings import WandbSettings
+from alert_bridge.exporters.wandb.syncing import Syncing
+from alert_bridge.model import Incident, IncidentState, MetricPoint, Record, Severity, Span
+from instrumentation import attributes as names
+
+__all__ = ["WandbExporter"]
+
+NS = 1_000_000_000
+SETTLE_S = 2.0  # after a run's end, for what other processes of it still have to say; doubled each time that more came
+LONGEST_SETTLE_S = 600.0
+SILENT_AFTER_S = 3600.0  # without a word for so long, a run is not shown as going on
+FORGOTTEN_AFTER_S = 24 * 3600.0
+RUNS_MOST = 2_000  # remembered; beyond, those that are done go first
+OPEN_MOST = 32  # W&B runs at a time; the one that was quiet longest is finished, and opened again if need be
+RUNS_OF_INCIDENT = 5  # the newest
+ROWS_AT_ONCE = 2_000
+
+_LEVELS = {Severity.CRITICAL: "ERROR", Severity.ERROR: "ERROR", Severity.WARNING: "WARN"}
+_FINE = frozenset({names.RESULT_SUCCESS, names.RESULT_SKIP, ""})
+_NOT_COUNTED = frozenset({names.EVENT_RUN_HEARTBEAT, names.EVENT_DIGEST})
+
+log = logging.getLogger(__name__)
+
+
+class _News:
+    """What one batch brings: copies of the runs it concerns, and what W&B has to be given now."""
+
+    def __init__(self, runs: Mapping[str, Run], now: int) -> None:
+        self._known = runs
+        self._now = now
+        self.runs: dict[str, Run] = {}
+        self.values: defaultdict[str, list[Measured]] = defaultdict(list)
+        self.wanted: dict[str, None] = {}  # in the order of their coming
+        self.incidents: defaultdict[str, list[Incident]] = defaultdict(list)
+
+    def run(self, key: str) -> Run:
+        """The run, to be changed."""
+        run = self.runs.get(key)
+        if run is None:
+            known = self._known.get(key)
+            run = self.runs[key] = known.copy() if known is not None else Run(key)
+        return run
+
+    def heard(self, key: str) -> Run:
+        """The same, of which there is something new."""
+        run = self.run(key)
+        run.seen_at = self._now
+        return run
+
+    def measured(self, key: str, value: Measured, source: Span | MetricPoint) -> None:
+        """Something to be written."""
+        run = self.heard(key)
+        run.pipeline = run.pipeline or _pipeline_of(source)
+        self.values[key].append(value)
+        self.want(key)
+
+    def want(self, key: str) -> None:
+        """Its W&B run has to be open."""
+        self.wanted[key] = None
+
+
+class WandbExporter:
+    """Writes runs to W&B. Implements `Exporter`.
+
+    Args:
+        settings: where W&B is.
+        public_url: where our pages are, without a trailing slash.
+        least: records and incidents below this severity are not counted, by the policy's routes; None: nothing is
+            written at all.
+        alerts_from: incidents from this severity on are W&B alerts too; None: none is. Online only: `wandb sync` would
+            alert people of what is long over.
+        points_of_run, spans_of_run: all that the store has of a run.
+    """
+
+    name = "wandb"
+    signals = frozenset({Signal.LOGS, Signal.SPANS, Signal.POINTS, Signal.INCIDENTS})
+
+    def __init__(
+        self,
+        settings: WandbSettings,
+        *,
+        public_url: str,
+        least: Callable[[], Severity | None],
+        alerts_from: Callable[[], Severity | None],
+        points_of_run: Callable[[str], Iterable[MetricPoint]],
+        spans_of_run: Callable[[str], Iterable[Span]],
+    ) -> None:
+        self.setup = settings.setup
+        self._settings = settings
+        self._public_url = public_url
+        self._least = least
+        self._alerts_from = alerts_from
+        self._points_of_run = points_of_run
+        self._spans_of_run = spans_of_run
+        self._library = Library(settings)
+        self._syncing = Syncing(settings, os.environ)
+        self._runs: dict[str, Run] = {}
+        self._stored: dict[str, str] = {}
+        self._ahead: dict[str, set[int]] = {}  # by run: what was written before its turn came, from the store
+        self._is_old: set[str] = set()  # of these: written before the batch that is taken was drawn
+
+    @property
+    def url(self) -> str:
+        """Where the project is, once something was written there."""
+        return self._library.url
+
+    def recall(self, memory: Mapping[str, str]) -> None:
+        """Take up what is known of runs; those that were open are written anew when there is news of them."""
+        for key, text in memory.items():
+            self._runs[key] = Run.from_json(text)
+        self._stored = dict(memory)
+
+    def close(self) -> None:
+        """Nobody waits for W&B any more."""
+        self._library.close()
+        self._syncing.close()
+
+    def take(self, batch: Batch) -> Taken:
+        """Bring W&B up to date; see `Exporter`."""
+        least = self._least()
+        if least is None:
+            return Taken({signal: Tally(skipped=count) for signal, count in _sizes(batch).items()})
+        news = _News(self._runs, batch.now)
+        tallies = self._sort(batch, news, least)
+        try:
+            for key in news.wanted:
+                self._bring(news.run(key), news)
+            self._finish_due(news, batch)
+        except BaseException:
+            # What W&B has of them now is anybody's guess.
+            for key in [*news.wanted, *news.runs]:
+                self._let_go(key)
+            raise
+        self._sync(news, batch.now)
+        self._runs |= news.runs
+        if batch.caught_up:
+            for key in self._is_old & self._ahead.keys():
+                del self._ahead[key]
+        self._is_old = set(self._ahead)
+        return Taken({signal: Tally(**count) for signal, count in tallies.items()}, self._memory(news, batch.now))
+
+    def _sort(self, batch: Batch, news: _News, least: Severity) -> Mapping[Signal, Counter[str]]:
+        """Fold everything in, and gather by run what W&B has to be given."""
+        sent = {
+            Signal.LOGS: sum(self._sort_record(record, news, least) for record in batch.logs),
+            Signal.SPANS: sum(self._sort_span(span, news) for span in batch.spans),
+            Signal.POINTS: sum(self._sort_point(point, news) for point in batch.points),
+            Signal.INCIDENTS: sum(self._sort_incident(incident, news, least) for incident in batch.incidents),
+        }
+        sizes = _sizes(batch)
+        return {signal: Counter(sent=count, skipped=sizes[signal] - count) for signal, count in sent.items()}
+
+    def _sort_record(self, record: Record, news: _News, least: Severity) -> bool:
+        key = record.text(names.RUN_ID)
+        if not key or (record.event_name in _NOT_COUNTED and key not in self._runs):
+            return False
+        run = news.heard(key)
+        if record.event_name in _NOT_COUNTED or (record.severity < least and not record.event_name):
+            return False
+        if fold_record(run, record) or run.is_done:
+            news.want(key)
+        return True
+
+    def _sort_span(self, span: Span, news: _News) -> bool:
+        key = _run_of(span)
+        value = stage_measured(span) if key else None
+        if value is not None and self._is_new(key, span.span_id):
+            news.measured(key, value, span)
+        return value is not None
+
+    def _sort_point(self, point: MetricPoint, news: _News) -> bool:
+        key = _run_of(point)
+        if not key or _is_mirrored(point):
+            return False
+        if self._is_new(key, _identity(point) if key in self._ahead else ""):
+            news.measured(key, measured(point), point)
+        return True
+
+    def _sort_incident(self, incident: Incident, news: _News, least: Severity) -> bool:
+        if incident.severity < least:
+            return False
+        for key in incident.run_ids[-RUNS_OF_INCIDENT:]:
+            is_known = key in self._runs or key in news.runs
+            if not is_known and key == incident.sample.text(names.RUN_ID):  # the fast lane knows of it before we do
+                news.heard(key).pipeline = incident.pipeline
+                is_known = True
+            if is_known and fold_incident(news.run(key), incident):
+                news.incidents[key].append(incident)
+                news.want(key)
+        return True
+
+    def _is_new(self, key: str, identity: str) -> bool:
+        """Whether it was not written from the store already. Each is asked for once."""
+        ahead = self._ahead.get(key)
+        return ahead is None or hash(identity) not in ahead
+
+    def _bring(self, run: Run, news: _News) -> None:
+        """Everything that is new about one run."""
+        if run.is_done:
+            run.is_done, run.unsynced = False, ""
+            run.reopened += 1
+        run.is_shown = True
+        if not self._library.is_open(wandb_id(run.key)):
+            self._open(run)
+        else:
+            new = rows(news.values[run.key])
+            if news.incidents[run.key]:
+                new.append(_alert_row(max(incident.opened_at for incident in news.incidents[run.key]), run))
+            self._library.log(wandb_id(run.key), new)
+        self._alert(run, news.incidents[run.key])
+
+    def _open(self, run: Run) -> None:
+        """Open its W&B run and write all that the store has."""
+        self._make_room()
+        self._library.open(
+            Opening(
+                id=wandb_id(run.key),
+                name=run.key,
+                group=run.key,
+                project=self._settings.project_of(run.pipeline or "unknown"),
+                config=run.config(self._page(run)),
+            )
+        )
+        ahead = self._ahead[run.key] = set()
+        values: list[Measured] = []
+        for span in self._spans_of_run(run.key):
+            value = stage_measured(span)
+            if value is not None:
+                ahead.add(hash(span.span_id))
+                values.append(value)
+        for point in self._points_of_run(run.key):
+            if not _is_mirrored(point):
+                ahead.add(hash(_identity(point)))
+                values.append(measured(point))
+            if len(values) >= ROWS_AT_ONCE:
+                self._library.log(wandb_id(run.key), rows(values))
+                values.clear()
+        last = [_alert_row(max(at for at, _ in run.incidents.values()), run)] if run.incidents else []
+        self._library.log(wandb_id(run.key), [*rows(values), *last])
+
+    def _make_room(self) -> None:
+        is_open = [run for run in self._runs.values() if self._library.is_open(wandb_id(run.key))]
+        if len(is_open) >= OPEN_MOST:
+            quiet = min(is_open, key=lambda run: run.seen_at)
+            self._library.finish(wandb_id(quiet.key), quiet.summary(self._page(quiet)), exit_code=0)
+            self._ahead.pop(quiet.key, None)
+
+    def _let_go(self, key: str) -> None:
+        self._library.abandon(wandb_id(key))
+        self._ahead.pop(key, None)
+
+    def _alert(self, run: Run, incidents: Sequence[Incident]) -> None:
+        least = self._alerts_from()
+        if least is None or not self._settings.is_online:
+            return
+        for incident in incidents:
+            is_told = incident.id in run.alerted or incident.state is not IncidentState.OPEN or incident.root_id
+            if is_told or incident.severity < least:
+                continue
+            where = f" in {incident.stage}" if incident.stage else ""
+            page = f"{self._public_url}/incidents/{quote(incident.id, safe='')}" if self._public_url else ""
+            self._library.alert(
+                wandb_id(run.key),
+                title=f"{incident.severity.name}: {incident.title}",
+                text=f"{incident.pipeline}{where}, run {run.key}\n{page}",
+                level=_LEVELS.get(incident.severity, "INFO"),
+            )
+            run.alerted.append(incident.id)
+
+    def _finish_due(self, news: _News, batch: Batch) -> None:
+        """Finish what is over, and what has said nothing for too long."""
+        for key in self._runs.keys() | news.runs.keys():
+            run = news.runs.get(key) or self._runs[key]
+            if run.is_done or not run.is_shown or not batch.caught_up:
+                continue
+            quiet_s = (batch.now - run.seen_at) / NS
+            settle_s = min(SETTLE_S * 2.0 ** min(run.reopened, 20), LONGEST_SETTLE_S)
+            if quiet_s >= (settle_s if run.is_over else SILENT_AFTER_S):
+                self._finish(news.run(key))
+
+    def _finish(self, run: Run) -> None:
+        if not self._library.is_open(wandb_id(run.key)):
+            self._open(run)
+        run.is_done = True
+        summary = run.summary(self._page(run))
+        figures = {f"run/{name}": summary[name] for name in ("duration_s", "peak_memory_bytes") if name in summary}
+        if figures and run.ended:
+            cells = {key: float(value) for key, value in figures.items()}
+            self._library.log(wandb_id(run.key), [Row(run.ended, None, {**cells})])
+        is_fine = run.is_over and run.result in _FINE
+        run.unsynced = self._library.finish(wandb_id(run.key), summary, exit_code=0 if is_fine else run.exit_code or 1)
+        self._ahead.pop(run.key, None)
+
+    def _sync(self, news: _News, now: int) -> None:
+        current = {**self._runs, **news.runs}
+        waiting = sorted((run.seen_at, run.unsynced, key) for key, run in current.items() if run.unsynced)
+        synced = self._syncing.step([folder for _, folder, _ in waiting], now)
+        for _, folder, key in waiting:
+            if folder == synced:
+                news.run(key).unsynced = ""
+
+    def _page(self, run: Run) -> str:
+        return f"{self._public_url}/runs/{quote(run.key, safe='')}" if self._public_url else ""
+
+    def _memory(self, news: _News, now: int) -> dict[str, str | None]:
+        """What changed in what must be remembered."""
+        changes: dict[str, str | None] = {}
+        for key, run in news.runs.items():
+            text = run.to_json()
+            if self._stored.get(key) != text:
+                self._stored[key] = changes[key] = text
+        oldest = sorted(self._runs.values(), key=lambda run: (not run.is_done, run.seen_at))
+        surplus = len(oldest) - RUNS_MOST
+        for position, run in enumerate(oldest):
+            is_past = now - run.seen_at >= FORGOTTEN_AFTER_S * NS
+            is_open = self._library.is_open(wandb_id(run.key))
+            waits = run.unsynced and self._settings.syncs
+            if position < surplus or (is_past and not is_open and not waits):
+                del self._runs[run.key]
+                if self._stored.pop(run.key, None) is not None:
+                    changes[run.key] = None
+        return changes
+
+
+def _sizes(batch: Batch) -> dict[Signal, int]:
+    return {
+        Signal.LOGS: len(batch.logs),
+        Signal.SPANS: len(batch.spans),
+        Signal.POINTS: len(batch.points),
+        Signal.INCIDENTS: len(batch.incidents),
+    }
+
+
+def _alert_row(at: int, run: Run) -> Row:
+    return Row(at, None, {f"alerts/{severity}": float(count) for severity, count in run.alerts().items()})
+
+
+def _run_of(item: Span | MetricPoint) -> str:
+    return str(item.attributes.get(names.RUN_ID) or item.resource.get(names.RUN_ID) or "")
+
+
+def _pipeline_of(item: Span | MetricPoint) -> str:
+    return str(item.resource.get(names.PIPELINE_NAME) or item.resource.get(names.SERVICE_NAME) or "unknown")
+
+
+def _is_mirrored(point: MetricPoint) -> bool:
+    """Whether the program wrote it to a W&B run of its own."""
+    return point.attributes.get(names.WANDB_MIRRORED) is True
+
+
+def _identity(point: MetricPoint) -> str:
+    """What the store knows the point by."""
+    said = sorted(point.attributes.items(), key=lambda item: item[0])
+    speaker = sorted(point.resource.items(), key=lambda item: item[0])
+    return repr((point.name, point.kind, point.time, said, speaker))
