@@ -32,8 +32,9 @@ class QuietTime:
         """When the quiet time that begins on this day begins and ends, UTC."""
         last = day if self.end > self.start else day + timedelta(days=1)
         begins = datetime.combine(day, self.start, self.zone)
-        ends = datetime.combine(last, self.end, self.zone).replace(fold=1)
-        return begins.astimezone(UTC), ends.astimezone(UTC)
+        # Of a time that comes twice `fold` picks one; of one that is left out, the moment before or after the gap.
+        ends = (datetime.combine(last, self.end, self.zone).replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+        return begins.astimezone(UTC), max(ends)
 
 
 def quiet_until(audiences: Iterable[Sequence[QuietTime]], now_ns: int) -> int:

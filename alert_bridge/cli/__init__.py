@@ -30,6 +30,9 @@ COMMANDS: dict[str, Entry] = {
     "check-policy": Entry("alert_bridge.cli.check_policy", "Check a policy file, by line and column."),
     "test-alert": Entry("alert_bridge.cli.test_alert", "Send a marked message through the real path."),
     "status": Entry("alert_bridge.cli.status", "Books, queues and health per channel."),
+    "why": Entry("alert_bridge.cli.why", "Say why a record or an incident was told, or was not, and what is next."),
+    "silence": Entry("alert_bridge.cli.silence", "Hold back what is known for a while; list and end silences."),
+    "ack": Entry("alert_bridge.cli.ack", "Take an incident, give it to somebody, or say that it is over."),
     "runs": Entry("alert_bridge.cli.runs", "List the latest runs: how they ended, and the worst that was logged."),
     "trace": Entry(
         "alert_bridge.cli.trace", "Go from an alert to the failing line: its span tree and the log around it."

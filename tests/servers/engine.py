@@ -171,6 +171,11 @@ class Engine:
         """All of them, oldest first."""
         return sorted(self.reader.incidents(open_only=False), key=lambda incident: (incident.opened_at, incident.id))
 
+    def incident_case(self, number: int):
+        """The whole case of one incident."""
+        with self.store.writing() as book:
+            return book.case(self.incidents()[number].id)
+
     def reload(self, policy: Policy) -> None:
         """As SIGHUP does."""
         self.policy = policy

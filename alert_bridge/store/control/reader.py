@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 from collections import defaultdict
@@ -9,19 +10,20 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from alert_bridge.model import Decision, Incident, NoticeState, Receipt
+from alert_bridge.model import Decision, Incident, NoticeState, Receipt, Severity
 from alert_bridge.silences import Silence
 from alert_bridge.store.control.database import FILE_NAME
 from alert_bridge.store.control.outbox import NEVER
 from alert_bridge.store.control.rows import conversation_of, incident_of, text_list
 from alert_bridge.store.control.wishes import silence_of
-from alert_bridge.store.interface import Books, ChannelHealth, Delivery, Occurrence, Previewed
+from alert_bridge.store.interface import Books, ChannelHealth, Delivery, Folded, Occurrence, Previewed
 from alert_bridge.store.sqlite import read_only
 
 __all__ = ["SqliteControlReader", "open_reader"]
 
 RECEIPTS_PER_DELIVERY = 20  # the newest
 DECISIONS_PER_SUBJECT = 500  # the oldest
+FOLDED_SHOWN = 200  # per incident, the earliest
 
 
 def open_reader(state: Path) -> SqliteControlReader:
@@ -74,6 +76,29 @@ class SqliteControlReader:
                 (since, since, opened_until),
             )
         )
+
+    def folded(self, incident_id: str) -> Sequence[Folded]:
+        """What is told as part of this incident, by its first event."""
+        rows = self._rows(
+            "SELECT title, rule, stage, severity, run_id, first_event, events, '' AS incident_id FROM folds"
+            " WHERE root_id = ? UNION ALL"
+            " SELECT title, 'later' AS rule, stage, severity, '' AS run_id, first_event, count AS events, id"
+            " FROM incidents WHERE root_id = ? ORDER BY first_event, title LIMIT ?",
+            (incident_id, incident_id, FOLDED_SHOWN),
+        )
+        return [
+            Folded(
+                title=row["title"],
+                rule=row["rule"],
+                stage=row["stage"],
+                severity=Severity.of(row["severity"]),
+                run_id=row["run_id"],
+                first_event=row["first_event"],
+                events=row["events"],
+                incident_id=row["incident_id"],
+            )
+            for row in rows
+        ]
 
     def occurrences(self, incident_id: str, *, limit: int = 50) -> Sequence[Occurrence]:
         """The newest counted records of an incident, newest first."""
@@ -206,6 +231,29 @@ class SqliteControlReader:
         """What became of an order; empty while it waits."""
         rows = self._rows("SELECT outcome FROM orders WHERE id = ? AND carried_out_at > 0", (order_id,))
         return str(rows[0]["outcome"]) if rows else ""
+
+    def fingerprint_of(self, fingerprint: str) -> tuple[str, int, tuple[tuple[str, str], ...]]:
+        """How an issue is recognised: which rung of the ladder, of which version, and the components in their order."""
+        rows = self._rows("SELECT rung, version, components FROM issues WHERE fingerprint = ?", (fingerprint,))
+        if not rows:
+            return "", 0, ()
+        pairs = tuple((str(name), str(value)) for name, value in json.loads(rows[0]["components"]))
+        return rows[0]["rung"], rows[0]["version"], pairs
+
+    def incident_of_record(self, uid: str) -> str:
+        """The incident that counted this record, if it is one of its newest or first; empty: none that we know."""
+        rows = self._rows("SELECT incident_id FROM occurrences WHERE record_uid = ?", (uid,))
+        return str(rows[0]["incident_id"]) if rows else ""
+
+    def planned(self, incident_id: str) -> Sequence[tuple[str, str, str, int]]:
+        """What is said next: channel, address, reason, and when (ns); 0: when something else happens."""
+        rows = self._rows(
+            "SELECT c.channel, c.address, n.reason, n.due_at, n.retry_at FROM notices n"
+            " JOIN conversations c ON c.id = n.conversation_id"
+            " WHERE c.incident_id = ? AND n.state IN ('queued', 'sending') ORDER BY n.due_at, c.channel, c.address",
+            (incident_id,),
+        )
+        return [(row["channel"], row["address"], row["reason"], _planned_at(row)) for row in rows]
 
     def has_taken_up(self, silence_id: str) -> bool:
         """Whether the bridge acts by this silence, and by its end where it has ended."""
