@@ -85,5 +85,5 @@ class WholeWay:
         return [message for message in self.slack.messages if text in json.dumps(message, ensure_ascii=False)]
 
     def mails(self, text: str) -> list[Mail]:
-        """The mails whose text says this."""
-        return [mail for mail in self.smtp.mails if text in mail.part("plain")]
+        """The mails that are about this; others may quote it as what was logged before."""
+        return [mail for mail in self.smtp.mails if text in mail.message["Subject"]]
