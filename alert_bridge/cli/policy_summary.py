@@ -8,7 +8,7 @@ from alert_bridge.routing import on_duty
 
 __all__ = ["summarise"]
 
-_CHANNELS = {"slack": "Slack", "email": "Email", "prefect": "Prefect", "wandb": "W&B"}
+_CHANNELS = {"slack": "Slack", "email": "Email", "prefect": "Prefect", "wandb": "W&B", "wandb_alert": "W&B alerts"}
 _UNITS = (("d", 86_400.0), ("h", 3_600.0), ("min", 60.0))
 _TWO = 2  # of a unit, from where it reads better than the next smaller one: 24 h, but 2 d
 
@@ -53,6 +53,9 @@ def _exporters(policy: Policy) -> str:
         routes = policy.routes_to(channel)
         what = ", ".join(dict.fromkeys(_threshold(route) for route in routes)) or "nothing"
         parts.append(f"{_CHANNELS[channel]}: {what}")
+    alerts = policy.routes_to("wandb_alert")
+    if alerts:
+        parts.append(f"{_CHANNELS['wandb_alert']}: {_threshold(min(alerts, key=lambda route: route.min_severity))}")
     return "; ".join(parts)
 
 

@@ -164,5 +164,5 @@ class Policy:
     warnings: tuple[Diagnostic, ...] = ()  # what works today but will not serve: said, never fatal
 
     def routes_to(self, channel: str) -> tuple[Route, ...]:
-        """The rows of the table for one channel; for `prefect` and `wandb` they are the exporters' whole routing."""
+        """The rows for one channel; for `prefect`, `wandb` and `wandb_alert` they are the exporters' whole routing."""
         return tuple(route for route in self.routes if route.channel == channel)

@@ -81,7 +81,7 @@ class AudienceShape(_Shape):
 class RouteShape(_Shape):
     """One row of the table: this channel, from this severity, to these audiences."""
 
-    channel: Literal["slack", "email", "prefect", "wandb"]
+    channel: Literal["slack", "email", "prefect", "wandb", "wandb_alert"]
     min_severity: Level = Severity.TRACE
     audiences: AudienceNames
 

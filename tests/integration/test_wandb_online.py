@@ -1,0 +1,155 @@
+"""The W&B exporter against a scripted W&B server: online, through outages, and with `wandb sync` afterwards."""
+
+from __future__ import annotations
+
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from alert_bridge.model import MetricPoint, Severity
+from alert_bridge.store.exports import export_states
+from instrumentation import attributes as names
+from tests.servers.exporters import POLICY, ExportersProcess
+from tests.servers.pipeline import StoredPipeline
+from tests.servers.wandb import KEY, WandbServer
+
+RUN = "fatalities_003_559_a"
+ID = f"{RUN}-otel"
+TELLS_ALERTS = POLICY + "  - {channel: wandb_alert, min_severity: ERROR, audiences: [mdd]}\n"
+
+
+@pytest.fixture
+def stored(tmp_path):
+    with StoredPipeline(tmp_path / "state") as pipeline:
+        yield pipeline
+
+
+@pytest.fixture
+def server():
+    with WandbServer() as server:
+        yield server
+
+
+def measure(stored: StoredPipeline, steps: range) -> None:
+    resource = {names.SERVICE_NAME: "monthly_run", names.PIPELINE_NAME: "monthly_run", names.RUN_ID: RUN}
+    stored.store.append_metrics(
+        [
+            MetricPoint("loss", "1", "gauge", time.time_ns(), 1 / (1 + step), {names.METRIC_STEP: step}, resource)
+            for step in steps
+        ]
+    )
+
+
+def losses(server: WandbServer) -> list[tuple[int, float]]:
+    return sorted((row["step"], row["loss"]) for row in server.history(ID) if "loss" in row)
+
+
+def wanted(steps: range) -> list[tuple[int, float]]:
+    return [(step, 1 / (1 + step)) for step in steps]
+
+
+def points_waiting(stored: StoredPipeline) -> int:
+    return sum(book.waiting for state in export_states(stored.state) for book in state.books if book.signal == "points")
+
+
+def test_figures_are_in_w_and_b_while_the_run_goes_on_and_the_end_is_told(stored, server):
+    run = stored.run(RUN)
+    run.start()
+    with ExportersProcess(stored.state, {**server.environ, "WANDB_MODE": "online"}) as exporters:
+        measure(stored, range(30))
+        exporters.until(lambda: len(losses(server)) == 30)
+        is_going_on = server.exit_code(ID) is None
+        run.end("failure", exit_code=7)
+        exporters.until(lambda: server.exit_code(ID) is not None)
+
+    assert is_going_on
+    assert losses(server) == wanted(range(30))
+    assert server.exit_code(ID) == 7
+    assert server.own_telemetry() == []
+    received = server.received()
+    assert not [word for word in (socket.gethostname(), str(stored.state)) if word.encode() in received]
+
+
+def test_a_server_that_fails_gets_everything_later_and_nothing_twice(stored, server):
+    run = stored.run(RUN)
+    run.start()
+    measure(stored, range(10))
+    with ExportersProcess(stored.state, {**server.environ, "WANDB_MODE": "online"}) as exporters:
+        exporters.until(lambda: len(losses(server)) == 10)
+        server.fail(500)
+        measure(stored, range(10, 40))
+        time.sleep(2.0)  # for what would go wrong in the meantime
+        server.fail(200)
+        run.end()
+        exporters.until(lambda: server.exit_code(ID) == 0, within_s=120)
+
+    assert losses(server) == wanted(range(40))
+
+
+def test_what_was_written_offline_is_brought_to_w_and_b_where_there_is_a_key(stored, server):
+    run = stored.run(RUN)
+    run.start()
+    measure(stored, range(25))
+    with ExportersProcess(stored.state, server.environ) as exporters:
+        run.end()
+        exporters.until(lambda: server.exit_code(ID) == 0, within_s=120)
+        exporters.until(lambda: not list((stored.state / "wandb" / "wandb").glob("offline-run-*")))
+
+    assert losses(server) == wanted(range(25))
+    assert server.own_telemetry() == []
+
+
+@pytest.mark.parametrize("trouble", ["refuses", "hangs"])
+def test_with_w_and_b_away_the_end_takes_no_longer_and_what_waits_is_counted(stored, server, trouble):
+    run = stored.run(RUN)
+    run.start()
+    measure(stored, range(120))
+    environ = {**server.environ, "WANDB_MODE": "online"}
+    if trouble == "hangs":
+        server.hang(60.0)
+    else:
+        environ["WANDB_BASE_URL"] = "http://127.0.0.1:9"
+    with ExportersProcess(stored.state, environ) as exporters:
+        exporters.until(lambda: [state for state in export_states(stored.state) if state.last_failed_at], within_s=90)
+        began = time.monotonic()
+        code = exporters.stop()
+        took = time.monotonic() - began
+
+    assert took < 3.0
+    assert code == 0
+    assert points_waiting(stored) == 120
+    assert all(book.balance == 0 for state in export_states(stored.state) for book in state.books)
+    assert KEY not in exporters.log.read_text() + (export_states(stored.state)[0].last_error)
+
+
+def test_w_and_b_is_asked_to_alert_once_where_the_policy_says_so(stored, server):
+    run = stored.run(RUN)
+    run.start()
+    with ExportersProcess(stored.state, {**server.environ, "WANDB_MODE": "online"}, policy=TELLS_ALERTS) as exporters:
+        run.log("forecasts of conflict fatalities for 191 countries could not be written at all", Severity.CRITICAL)
+        run.log("only a warning", Severity.WARNING)
+        exporters.until(lambda: server.alerts)
+        run.end("failure", exit_code=1)
+        exporters.until(lambda: server.exit_code(ID) is not None)
+
+    (alert,) = server.alerts
+    assert alert["severity"] == "ERROR"
+    assert alert["title"].startswith("CRITICAL: forecasts of conflict fatalities")
+    assert len(alert["title"]) < 64
+    assert alert["waitDuration"] < 1_000_000_000
+    assert RUN in alert["text"]
+    assert "https://alerts.example.org/incidents/" in alert["text"]
+
+
+def test_without_such_a_route_w_and_b_alerts_nobody(stored, server):
+    run = stored.run(RUN)
+    run.start()
+    with ExportersProcess(stored.state, {**server.environ, "WANDB_MODE": "online"}) as exporters:
+        run.log("it broke", Severity.CRITICAL)
+        run.end("failure", exit_code=1)
+        exporters.until(lambda: server.exit_code(ID) is not None)
+
+    assert server.alerts == []
+    assert Path(exporters.log).exists()
