@@ -1,8 +1,9 @@
 """Brings the mirror of one run in Prefect to what our picture of it says. Safe to repeat: it asks before it doubts.
 
-A stage that has just begun is told by the documented endpoint, so that RUNNING is on disk when we say so. What is over
-is told by events with true times, a request for all of them, as Prefect's own clients do since 3.0; since that is no
-documented contract, what was told this way is read back, told again, and in the end set by the documented endpoint.
+Stages are told by events with their true times, a request for all of them, as Prefect's own clients do since 3.0. The
+documented endpoints know only the server's clock, and a beginning set by it would outrank an end that truly came
+before. Since events are no documented contract, what was told this way is read back, told again, and in the end set by
+the documented endpoints; a server that records no events is told that way from then on.
 """
 
 from __future__ import annotations
@@ -29,8 +30,6 @@ __all__ = ["Mirror"]
 
 NS = 1_000_000_000
 NOT_FOUND = 404
-LATE_AFTER_S = 5.0  # a beginning older than this is told with its true time
-BURST_STAGES = 10  # so many beginnings at once are told together
 EVENTS_AT_ONCE = 200
 LOGS_AT_ONCE = 500
 LOG_BYTES_AT_ONCE = 1_000_000
@@ -47,6 +46,7 @@ class Mirror:
     def __init__(self, api: Api) -> None:
         self._api = api
         self._flows: dict[str, str] = {}
+        self._records_events = True
 
     def open(self, run: Run, *, again: bool) -> None:
         """The flow and the flow run; if they may have been there before, how they stand."""
@@ -77,19 +77,19 @@ class Mirror:
         run.told_state, run.was_over = _told(state), state.type in TERMINAL
 
     def tell_stages(self, run: Run, stages: Iterable[Stage], *, now: int) -> None:
-        """How these stages stand, as far as Prefect does not know it yet."""
+        """How these stages stand, as far as Prefect does not know it yet: beginnings at once, ends a moment later."""
         news = sorted((each for each in stages if each.started and _is_news(each)), key=lambda each: each.started)
-        begun = [each for each in news if not each.ended]
-        if len(begun) <= BURST_STAGES:
-            for stage in begun:
-                if now - stage.started < LATE_AFTER_S * NS:
-                    self._announce(run, stage)
-        ended = []
+        due = []
         for stage in news:
             stage.known_at = stage.known_at or (now if stage.ended else 0)
-            if stage.ended and now - stage.known_at >= SETTLE_S * NS:
-                ended.append(stage)
-        self._tell_by_events(run, [*(each for each in begun if _is_news(each)), *ended], now=now)
+            is_settled = stage.ended and now - stage.known_at >= SETTLE_S * NS
+            if is_settled or not stage.told_start:
+                due.append((stage, bool(is_settled)))
+        if self._records_events:
+            self._tell_by_events(run, due, now=now)
+        else:
+            for stage, with_end in due:
+                self._set(run, stage, exists=stage.told_start, with_end=with_end)
 
     def tell_logs(self, run: Run, records: Sequence[Record], *, again: bool) -> int:
         """The lines; returns how many the server refused for good."""
@@ -116,21 +116,20 @@ class Mirror:
         if not doubtful:
             return
         states = self._task_states(run)
-        missing: list[Stage] = []
+        missing: list[tuple[Stage, bool]] = []
         for stage in doubtful:
             run.touched.add(stage.key)
             has = states.get(task_run_id(run, stage))
-            if has is not None and (has == stage.told_end if stage.told_end else True):
+            if has is not None and (not stage.told_end or has == stage.told_end):
                 stage.resent = -1
             elif stage.resent < RESENDS_MOST:
-                stage.told_start, stage.told_end = has is not None, ""
-                missing.append(stage)
+                missing.append((stage, bool(stage.told_end)))
+                stage.told_start = has is not None
             else:
-                self._set(run, stage, exists=has is not None)
+                self._records_events = self._records_events and has is not None
+                self._set(run, stage, exists=has is not None, with_end=bool(stage.told_end))
         if missing:
-            log.warning(
-                "%d stages of run %s did not reach Prefect's records; they are told again", len(missing), run.key
-            )
+            log.warning("%d stages of run %s are not in Prefect yet; they are told again", len(missing), run.key)
             self._tell_by_events(run, missing, now=now)
 
     def remove(self, run: Run) -> None:
@@ -190,34 +189,28 @@ class Mirror:
         rows = self._api.all("task_runs/filter", {"flow_runs": {"id": {"any_": [run.flow_run]}}, "sort": "ID_DESC"})
         return {row["id"]: row["state_type"] for row in rows}
 
-    def _announce(self, run: Run, stage: Stage) -> None:
-        try:
-            self._api.post("task_runs/", task_run_body(run, stage))
-        except Rejected as error:
-            log.warning("Stage %s of run %s is not shown: %s", stage.name, run.key, error)
-        stage.told_start = True
-        run.touched.add(stage.key)
-
-    def _tell_by_events(self, run: Run, stages: Sequence[Stage], *, now: int) -> None:
-        events = [event for stage in stages for event in task_run_events(run, stage)]
+    def _tell_by_events(self, run: Run, due: Sequence[tuple[Stage, bool]], *, now: int) -> None:
+        """Stages, each with its end or only its beginning."""
+        events = [event for stage, with_end in due for event in task_run_events(run, stage, with_end=with_end)]
         for start in range(0, len(events), EVENTS_AT_ONCE):
             self._api.post("events", events[start : start + EVENTS_AT_ONCE])
-        for stage in stages:
+        for stage, with_end in due:
             stage.told_start, stage.resent = True, stage.resent + 1
-            stage.told_end = stage_state(stage).type if stage.ended else ""
+            stage.told_end = stage_state(stage).type if with_end else ""
             run.touched.add(stage.key)
-        if stages:
+        if due:
             run.verify_at = now + int(VERIFY_AFTER_S * NS)
 
-    def _set(self, run: Run, stage: Stage, *, exists: bool) -> None:
-        """By the documented endpoint: the server's clock instead of true times, which its message still says."""
+    def _set(self, run: Run, stage: Stage, *, exists: bool, with_end: bool) -> None:
+        """By the documented endpoints: the server's clock instead of true times, which the message still says."""
         if not exists:
-            self._announce(run, stage)
-        if stage.ended:
+            self._api.post("task_runs/", task_run_body(run, stage))
+        if with_end:
             state = stage_state(stage)
             self._api.post(f"task_runs/{task_run_id(run, stage)}/set_state", {"state": state.body(), "force": True})
             stage.told_end = state.type
-        stage.resent = -1
+        stage.told_start, stage.resent = True, -1
+        run.touched.add(stage.key)
 
     def _missing(self, run: Run, lines: Sequence[Log]) -> list[Log]:
         """The lines that Prefect does not have."""

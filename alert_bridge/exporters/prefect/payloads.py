@@ -86,11 +86,11 @@ def task_run_body(run: Run, stage: Stage) -> dict[str, object]:
     }
 
 
-def task_run_events(run: Run, stage: Stage) -> Iterator[dict[str, object]]:
+def task_run_events(run: Run, stage: Stage, *, with_end: bool) -> Iterator[dict[str, object]]:
     """A stage's states with their true times, as Prefect's own clients tell them: it makes task runs of them."""
     if not stage.told_start:
         yield _state_event(run, stage, State("RUNNING", "Running", ""), stage.started, ended=0)
-    if stage.ended:
+    if with_end:
         yield _state_event(run, stage, stage_state(stage), stage.ended, ended=stage.ended)
 
 
