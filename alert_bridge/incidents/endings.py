@@ -25,11 +25,16 @@ class Ending(enum.StrEnum):
     DIED = "died"  # the supervisor's word for a process that ended badly, but not by a signal
     STAGE = "stage"  # a stage that failed
     RUN = "run"  # a run that failed
+    SILENT = "silent"  # a run that may hang: a problem of its own, and the cause of what ends it
+    STOPPED = "stopped"  # it took too long, and the supervisor ended it
+    UNMET = "unmet"  # what a run should have made is not there
 
 
 def ending_of(record: Record) -> Ending | None:
     """Which end this record tells of; None for every other record, and for a death that has its cause outside."""
     match record.event_name:
+        case names.EVENT_PROCESS_DIED if record.text(names.RUN_RESULT) == names.RESULT_TIMEOUT:
+            return Ending.STOPPED
         case names.EVENT_PROCESS_DIED:
             outside = record.attributes.get(names.EXIT_SIGNAL) or record.attributes.get(names.OOM_KILLED)
             return None if outside else Ending.DIED
@@ -37,6 +42,10 @@ def ending_of(record: Record) -> Ending | None:
             return Ending.STAGE
         case names.EVENT_RUN_END:
             return Ending.RUN
+        case names.EVENT_RUN_SILENT:
+            return Ending.SILENT
+        case names.EVENT_EXPECTATION_MISSED if record.run_id:
+            return Ending.UNMET
         case _:
             return Ending.UNCAUGHT if record.attributes.get(names.UNCAUGHT) else None
 
@@ -64,7 +73,9 @@ def consequence(case: Case, event: Event, *, now: int) -> Case:
         else talk
         for talk in joined.talks
     )
-    incident = replace(case.incident, severity=max(case.incident.severity, event.severity))
+    # How grave an end is, is our word and not the program's: nobody is told a second time because of it.
+    severity = case.incident.severity if ending_of(event.record) else max(case.incident.severity, event.severity)
+    incident = replace(case.incident, severity=severity)
     return replace(case, incident=incident, talks=talks, folded=case.folded + 1, last_taken_at=joined.last_taken_at)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from alert_bridge.model import Fingerprint, Record, Severity
 from instrumentation import attributes as names
@@ -16,16 +17,21 @@ from instrumentation import attributes as names
 __all__ = ["Fold", "Known", "Lineage", "Trouble", "ancestors_of", "fold_under", "stands_alone", "trouble_of"]
 
 MAX_TEXT_CHARS = 1000
+MAX_STACK_CHARS = 20_000  # from the end
+MAX_LINE_DIGITS = 10
+RAISED_WITHIN_LINES = 4  # a `raise` so close behind a log call in the same function says the same
 MAX_ANCESTORS = 100  # deeper nesting of stages than anyone has; also ends a loop of bad parents
 
 _CHILD_ENDED = re.compile(
     r"(?i)\b(?:exit(?:ed)?[ _-]?(?:code|status)|exited with|non-zero exit|ended with -?\d|return(?:ed)?[ _-]?code"
     r"|died with|was killed|terminated abruptly)"
 )
+_RAISED_AT = re.compile(r'^\s*File "([^"]{1,4096})", line (\d{1,9}), in (.{1,300})$', re.MULTILINE)
 _CHILD_TYPES = frozenset({"CalledProcessError", "BrokenProcessPool", "TerminatedWorkerError", "SystemExit"})
 _WHY = {
     "re-report": "the same cause, reported again further out in the same trace",
     "echo": "it says only that something beneath it failed",
+    "raised": "it was raised on the lines right behind the one that logged the problem",
     "consequence": "it misses what a failed stage should have made",
 }
 _MISSING_TYPES = frozenset({"FileNotFoundError", "NoSuchKey", "NoSuchBucket", "UpstreamFailed", "EmptyDataError"})
@@ -48,6 +54,9 @@ class Trouble:
     child_ended: bool  # says in so many words that a child process ended badly
     missing_input: bool  # says that something it needs is not there
     uncaught: bool = False
+    file: str = ""  # base name; where a plain error was logged, or an exception was raised last
+    function: str = ""
+    line: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +69,7 @@ class Known:
     spans: frozenset[str]
     stages: frozenset[str]
     severity: Severity
+    logged_at: frozenset[tuple[str, str, int]] = frozenset()  # file, function, line of log calls without an exception
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +86,7 @@ class Fold:
     """An error that is told as part of another, and by which rule."""
 
     incident_id: str
-    rule: str  # re-report, echo or consequence
+    rule: str  # re-report, raised, echo or consequence
     why: str
 
 
@@ -96,7 +106,22 @@ def trouble_of(record: Record, found: Fingerprint, severity: Severity) -> Troubl
         child_ended=child_ended,
         missing_input=not {kind, innermost}.isdisjoint(_MISSING_TYPES) or bool(_MISSING.search(says)),
         uncaught=bool(record.attributes.get(names.UNCAUGHT)),
+        **_site(record),
     )
+
+
+def _site(record: Record) -> dict[str, Any]:
+    """Where a plain error was logged, or where an exception was raised that ended the last of its frames."""
+    stack = record.text(names.EXCEPTION_STACKTRACE)
+    if not stack:
+        line = record.text(names.CODE_LINE)
+        file, function = record.text(names.CODE_FILE), record.text(names.CODE_FUNCTION)
+    elif frames := _RAISED_AT.findall(stack[-MAX_STACK_CHARS:]):
+        file, line, function = frames[-1]
+    else:
+        return {}
+    known = line.isdecimal() and len(line) < MAX_LINE_DIGITS
+    return {"file": file.replace("\\", "/").rpartition("/")[2], "function": function, "line": int(line) if known else 0}
 
 
 def _root_of(found: Fingerprint) -> str:
@@ -149,6 +174,8 @@ def _others(trouble: Trouble, run: Lineage) -> list[Known]:
 def _candidates(trouble: Trouble, run: Lineage) -> list[tuple[str, list[Known]]]:
     """What may have caused an error, by rule, the stronger rule first."""
     found: list[tuple[str, list[Known]]] = []
+    if not trouble.echo and trouble.line:
+        found.append(("raised", [one for one in _others(trouble, run) if _logged_just_before(trouble, one)]))
     if trouble.echo:
         beneath = [one for one in _others(trouble, run) if _beneath(trouble, one.spans, run.parents)]
         found.append(("echo", beneath))
@@ -156,6 +183,13 @@ def _candidates(trouble: Trouble, run: Lineage) -> list[tuple[str, list[Known]]]
         needed = _all_upstream(trouble.stage, run.upstream)
         found.append(("consequence", [one for one in _others(trouble, run) if one.stages & needed]))
     return found
+
+
+def _logged_just_before(trouble: Trouble, one: Known) -> bool:
+    return any(
+        (file, function) == (trouble.file, trouble.function) and 0 < trouble.line - line <= RAISED_WITHIN_LINES
+        for file, function, line in one.logged_at
+    )
 
 
 def _related(span: str, spans: frozenset[str], parents: Mapping[str, str]) -> bool:

@@ -29,6 +29,10 @@ from alert_bridge.store.control.database import Book
 __all__ = ["Tally", "take"]
 
 
+_ENDS = (Ending.DIED, Ending.STAGE, Ending.RUN, Ending.STOPPED, Ending.UNMET)  # say that, not why
+_CAUSES = (None, Ending.UNCAUGHT, Ending.SILENT)
+
+
 class Tally(Counter[str]):
     """What one transaction did, by name: taken, duplicates, incidents, demoted …"""
 
@@ -66,10 +70,12 @@ def take(
 
 def _tell(item: Sifted, event: Event, desk: Desk, tally: Tally) -> None:
     record, ending = event.record, ending_of(event.record)
-    if ending in (Ending.DIED, Ending.STAGE, Ending.RUN):
+    if ending is not None and ending in _ENDS:
         cause = desk.cause_of(record, ending)
         if cause is not None and cause.talks:
             _count_under(cause, event, desk, tally, f"its cause is incident {cause.incident.id}, which is told")
+            trouble = trouble_of(record, event.fingerprint, event.severity)
+            desk.book.note_fold(cause.incident.id, "end", event.title, record, trouble)
             return
     case = desk.case_of(event)
     if case is None and _is_folded(event, ending, desk, tally):
@@ -79,7 +85,7 @@ def _tell(item: Sifted, event: Event, desk: Desk, tally: Tally) -> None:
     new_run = is_new or record.run_id not in case.incident.run_ids
     known = {talk.key for talk in case.talks}
     case = desk.count(case, event)
-    if ending is None or ending is Ending.UNCAUGHT:
+    if ending in _CAUSES:
         desk.sight(case, event)
     _explain(item, case, desk, [talk for talk in case.talks if talk.key not in known])
     if is_new:
@@ -90,7 +96,7 @@ def _tell(item: Sifted, event: Event, desk: Desk, tally: Tally) -> None:
             desk.decide(case.incident.id, "resolve", f"run {earlier.run_id} succeeded after it, as was known before")
     if ending is not None:
         desk.note_ending(record, ending, case.incident.id)
-    if record.run_id and (new_run or ending is Ending.UNCAUGHT) and ending in (None, Ending.UNCAUGHT):
+    if record.run_id and (new_run or ending is Ending.UNCAUGHT) and ending in _CAUSES:
         _gather_ends(record, ending, case.incident.id, desk, tally)
         if is_new:
             _gather_echoes(record, case.incident.id, desk, tally)

@@ -16,6 +16,7 @@ __all__ = [
     "ChannelHealth",
     "ControlReader",
     "Delivery",
+    "Folded",
     "LogPage",
     "Occurrence",
     "Previewed",
@@ -61,6 +62,20 @@ class Delivery:
     next_due_at: int  # 0: nothing planned
     last_error: str
     receipts: tuple[Receipt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """One problem that is told as part of an incident, not by itself. ``rule`` says why; see `incidents.folding`."""
+
+    title: str
+    rule: str
+    stage: str
+    severity: Severity
+    run_id: str
+    first_event: int
+    events: int
+    incident_id: str = ""  # if it was an incident of its own before its cause came
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +135,10 @@ class ControlReader(Protocol):
     def incidents(self, *, open_only: bool = True, limit: int = 200) -> Sequence[Incident]: ...
     def incident(self, incident_id: str) -> Incident | None: ...
     def incidents_of_run(self, run_id: str) -> Sequence[Incident]: ...
+    def folded(self, incident_id: str) -> Sequence[Folded]:
+        """What is told as part of this incident, by its first event."""
+        ...
+
     def occurrences(self, incident_id: str, *, limit: int = 50) -> Sequence[Occurrence]: ...
     def days(self, fingerprint: str, *, last: int = 14) -> Sequence[tuple[str, int]]:
         """Events of the issue per UTC day (ISO date, count), oldest first, zeros included."""

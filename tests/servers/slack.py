@@ -238,7 +238,9 @@ def _channel_id(name: str) -> str:
         return "C0" + name[1:].upper().replace("-", "")
     if name.startswith("@"):
         return "D0" + name[1:].upper()
-    return name if name[:1] in {"C", "D", "G", "U"} else ""
+    if name[:1] in {"U", "W"}:
+        return "D0" + name[1:]  # a post to a person answers with the conversation that it opened
+    return name if name[:1] in {"C", "D", "G"} else ""
 
 
 def _wrong_with(payload: Mapping[str, Any]) -> str:

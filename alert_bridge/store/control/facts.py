@@ -172,12 +172,18 @@ class FactRows:
 
     def cause_of(self, record: Record, ending: Ending) -> str:
         """The incident that already tells why this process, stage or run ended badly; empty if none does."""
-        if ending is Ending.UNCAUGHT or not record.run_id:
+        if ending in (Ending.UNCAUGHT, Ending.SILENT) or not record.run_id:
             return ""
+        if ending is Ending.UNMET and not self._ended_badly(record.run_id):
+            return ""  # the run says that all is well, and it is not
         if ending is Ending.DIED:
             row = self.connection.execute(
                 "SELECT incident_id FROM process_ends WHERE run_id = ? AND pid = ? AND kind = 'uncaught'",
                 (record.run_id, _pid(record, ending)),
+            ).fetchone()
+        elif ending is Ending.STOPPED:
+            row = self.connection.execute(
+                "SELECT incident_id FROM process_ends WHERE run_id = ? AND kind = 'silent'", (record.run_id,)
             ).fetchone()
         else:
             row = self.connection.execute(
@@ -186,6 +192,10 @@ class FactRows:
                 (record.run_id,),
             ).fetchone()
         return "" if row is None else str(row["incident_id"])
+
+    def _ended_badly(self, run_id: str) -> bool:
+        row = self.connection.execute("SELECT ended, result FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+        return row is not None and row["ended"] > 0 and row["result"] != names.RESULT_SUCCESS
 
     def unexplained_ends(self, record: Record, ending: Ending | None, cause_id: str) -> Sequence[str]:
         """Incidents that only say that something of this run ended, now that ``cause_id`` says why."""

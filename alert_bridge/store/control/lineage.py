@@ -88,10 +88,7 @@ class LineageRows:
             "SELECT trouble FROM sightings WHERE run_id = ? AND incident_id = ? ORDER BY rowid LIMIT 1",
             (run_id, incident_id),
         ).fetchone()
-        if row is None:
-            return None
-        parts = json.loads(row["trouble"])
-        return Trouble(**{**parts, "severity": Severity(parts["severity"])})
+        return None if row is None else _trouble(row["trouble"])
 
     def note_fold(self, root_id: str, rule: str, title: str, record: Record, trouble: Trouble) -> None:
         """Count a record as told as part of ``root_id``."""
@@ -127,12 +124,18 @@ class LineageRows:
 
 
 def _known(incident_id: str, sightings: Sequence[sqlite3.Row]) -> Known:
-    stages = {json.loads(row["trouble"])["stage"] for row in sightings}
+    troubles = [_trouble(row["trouble"]) for row in sightings]
     return Known(
         incident_id,
         sightings[0]["fingerprint"],
         frozenset(row["root"] for row in sightings) - {""},
         frozenset(row["span_id"] for row in sightings) - {""},
-        frozenset(stages) - {""},
+        frozenset(one.stage for one in troubles) - {""},
         Severity.of(sightings[0]["severity"]),
+        frozenset((one.file, one.function, one.line) for one in troubles if one.line and not one.root),
     )
+
+
+def _trouble(text: str) -> Trouble:
+    parts = json.loads(text)
+    return Trouble(**{**parts, "severity": Severity(parts["severity"])})
