@@ -9,7 +9,8 @@ A run's folder, mode 0700, is `$PIPELINE_ALERTS_JOURNAL_DIR/<run id>/`:
 The first line of a journal says who writes; every other line is one record, span or metric point. Keys are short
 because every line pays for them; absent keys mean "none".
 
-    {"k":"proc","v":1,"u":token,"p":pid,"pp":parent pid,"x":executable,"a":[argv …],"py":"3.11.7","t":ns}
+    {"k":"proc","v":1,"u":token,"p":pid,"pp":parent pid,"x":executable,"a":[argv …],"py":"3.11.7","t":ns,
+     "tp":traceparent and "st":stage that it was started with}
     {"k":"log","u":counter,"t":ns,"n":levelno,"l":levelname,"g":logger,"m":template or message,"a":[arguments],
      "mt":template of a message that was formatted where it lives,
      "f":file,"o":function,"i":line,"h":thread name,"p":pid (only if it is not the file's),

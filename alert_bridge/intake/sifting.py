@@ -7,7 +7,7 @@ from typing import cast
 
 from alert_bridge.fingerprint import fingerprint
 from alert_bridge.incidents import Event
-from alert_bridge.messages.cause import cause_of
+from alert_bridge.messages.cause import title_of
 from alert_bridge.model import AttributeValue, Record, Severity
 from alert_bridge.policy.model import Policy
 from alert_bridge.routing import Judgement, judge, recipients
@@ -71,7 +71,7 @@ def _event(record: Record, judgement: Judgement) -> Event:
         record=record,
         severity=judgement.severity,
         fingerprint=fingerprint(subject),
-        title=cause_of(record).reason[:TITLE_CHARACTERS],
+        title=title_of(record)[:TITLE_CHARACTERS],
         owner=judgement.owner,
         runbook=judgement.runbook,
         effect=judgement.effect,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alert_bridge.messages.endings import ending_of
+from alert_bridge.messages.endings import ending_of, subject_of
 from alert_bridge.messages.text import clean, clip, first_words, one_line, without_braces
 from alert_bridge.model import Incident, Record
 from instrumentation import attributes as names
 
-__all__ = ["Cause", "body_of", "cause_of", "sentence", "stacktrace_of", "where"]
+__all__ = ["Cause", "body_of", "cause_of", "sentence", "stacktrace_of", "title_of", "where"]
 
 MAX_REASON_CHARS = 240
 MAX_WHERE_CHARS = 80
@@ -39,6 +39,13 @@ def cause_of(record: Record, fallback: str = "") -> Cause:
     text = _reason_line(record.body) or message or one_line(fallback) or one_line(record.event_name)
     failed = _TRACEBACK in record.body or record.event_name in _FAILING_EVENTS
     return Cause(" failed: " if failed and text else ": ", clip(text or "no text was given", MAX_REASON_CHARS))
+
+
+def title_of(record: Record) -> str:
+    """The problem in one line that stands alone in a list: the reason, and of an end also who it was that ended."""
+    reason = cause_of(record).reason
+    subject = clip(subject_of(record), MAX_WHERE_CHARS) if ending_of(record) else ""
+    return f"{subject} {reason}" if subject else reason
 
 
 def where(incident: Incident) -> str:

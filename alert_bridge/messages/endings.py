@@ -10,7 +10,7 @@ from alert_bridge.messages.text import claims, one_line
 from alert_bridge.model import AttributeValue, Record
 from instrumentation import attributes as names
 
-__all__ = ["ending_of", "last_output"]
+__all__ = ["ending_of", "last_output", "subject_of"]
 
 SIGNAL_BASE = 128  # a shell reports a child's signal as exit code 128 + n
 
@@ -46,10 +46,22 @@ def ending_of(record: Record) -> str:
     return what + at_peak + after
 
 
+def subject_of(record: Record) -> str:
+    """Who ended, in a word: the model that it worked on, else the program as the supervisor calls it; may be empty."""
+    template = record.text(names.TEMPLATE)
+    said = template.removeprefix("%s")
+    program = record.body.removesuffix(said) if said != template and record.body.endswith(said) else ""
+    return one_line(record.text(names.MODEL_NAME)) or one_line(program) or one_line(record.pipeline)
+
+
 def last_output(record: Record) -> tuple[tuple[str, str], ...]:
-    """(what it is, text) of the last lines that the process wrote to its error and standard output."""
-    streams = (("Last lines of its error output", names.STDERR_TAIL), ("Last lines of its output", names.STDOUT_TAIL))
-    return tuple((label, text) for label, name in streams if (text := _lines(record.attributes.get(name))))
+    """(what it is, text) of what the process said last: to its log, its error output and its standard output."""
+    ends = (
+        ("Its last log records", names.LAST_RECORDS),
+        ("Last lines of its error output", names.STDERR_TAIL),
+        ("Last lines of its output", names.STDOUT_TAIL),
+    )
+    return tuple((label, text) for label, name in ends if (text := _lines(record.attributes.get(name))))
 
 
 def _what(record: Record, code: float | None, signal_name: str) -> str:

@@ -73,6 +73,7 @@ class Entry(NamedTuple):
     event_name: str
     attributes: Mapping[str, object]
     trace_id: str = ""
+    span_id: str = ""
     log_line: str = ""
 
 
@@ -117,7 +118,7 @@ def _log(line: Mapping[str, Any], source: Source, *, with_log_line: bool) -> Ent
     moment = int(line["t"])
     scope = line.get("g", "")
     level = line.get("l") or _LEVEL_TEXT.get(levelno, str(levelno))
-    trace_id = line.get("tr", "")
+    trace_id, span_id = line.get("tr", ""), line.get("sp", "")
     message = encode_log(
         time=moment,
         observed=time.time_ns(),
@@ -127,7 +128,7 @@ def _log(line: Mapping[str, Any], source: Source, *, with_log_line: bool) -> Ent
         attributes=own,
         fixed=site.encoded,
         trace_id=trace_id,
-        span_id=line.get("sp", ""),
+        span_id=span_id,
         event_name=event_name,
     )
     return Entry(
@@ -141,6 +142,7 @@ def _log(line: Mapping[str, Any], source: Source, *, with_log_line: bool) -> Ent
         event_name,
         {**site.attributes, **own},
         trace_id,
+        span_id,
         _log_line(moment, level, scope, body, line, source, site, own) if with_log_line else "",
     )
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from instrumentation.child._pipeline_alerts_child.context import parse_traceparent
 from instrumentation.supervisor.memory import peak_of
 
 __all__ = ["Death", "Descendants", "Unreached", "become_subreaper"]
@@ -43,6 +44,9 @@ class Death:
     is_worker: bool  # started by multiprocessing or a fork: its parent may end it on purpose
     left_abruptly: bool  # without its exit handlers
     is_out_of_memory: bool = False
+    trace_id: str = ""  # it was started from, as its environment said; empty where it did not
+    span_id: str = ""
+    stage: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,7 @@ class _Watched:
     argv: Sequence[str]
     is_worker: bool
     reserve: Path
+    started_from: tuple[str, str, str] = ("", "", "")  # trace id, span id, stage
     pidfd: int = -1
     peak_memory: int = 0
 
@@ -84,7 +89,8 @@ class Descendants:
         if pid in {self.program_pid, os.getpid()} or len(self._watched) >= MAX_WATCHED:
             return
         is_worker = argv == self._argv_of.get(parent) or any(word in part for part in argv for word in _MULTIPROCESSING)
-        watched = _Watched(pid, argv, is_worker, journal.with_suffix(".reserve"))
+        started_from = (*parse_traceparent(str(header.get("tp", ""))), str(header.get("st", "")))
+        watched = _Watched(pid, argv, is_worker, journal.with_suffix(".reserve"), started_from)
         with contextlib.suppress(OSError, AttributeError):
             watched.pidfd = os.pidfd_open(pid)
         self._watched[pid] = watched
@@ -114,6 +120,7 @@ class Descendants:
             if watched.pidfd >= 0:
                 os.close(watched.pidfd)
             del self._watched[pid]
+            trace_id, span_id, stage = watched.started_from
             found.append(
                 Death(
                     pid,
@@ -122,6 +129,9 @@ class Descendants:
                     max(peak, watched.peak_memory),
                     watched.is_worker,
                     watched.reserve.exists(),
+                    trace_id=trace_id,
+                    span_id=span_id,
+                    stage=stage,
                 )
             )
         return found

@@ -14,7 +14,7 @@ from instrumentation import attributes as names
 from instrumentation.events import OWN_LOGGER
 from instrumentation.sender.translation import LOG, Entry, Source
 
-__all__ = ["Listener"]
+__all__ = ["Listener", "Place"]
 
 LAST_RECORDS: Final = 8  # kept of each process
 MAX_PROCESSES: Final = 256
@@ -29,6 +29,16 @@ _NO_SIGN_OF_LIFE: Final = frozenset(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the run a process was: as far as its records say, empty where they do not."""
+
+    stage: str = ""
+    model: str = ""
+    trace_id: str = ""
+    span_id: str = ""
+
+
 @dataclass(slots=True)
 class Listener:
     """The state of a run as its records show it."""
@@ -39,7 +49,7 @@ class Listener:
     errors: int = 0  # records of ERROR or above, ours not counted
     records: int = 0
     stage: str = ""
-    places: dict[int, tuple[str, str]] = field(default_factory=dict)  # by pid: stage and model
+    latest: dict[int, Entry] = field(default_factory=dict)  # by pid, its last record that says where it was
     recent: dict[int, deque[str]] = field(default_factory=dict)  # by pid, its last records
     uncaught: dict[int, str] = field(default_factory=dict)  # by pid, the type of the exception that ended it
 
@@ -52,9 +62,8 @@ class Listener:
             self.stage = str(entry.attributes.get(names.STAGE, ""))
         elif entry.event_name == names.EVENT_STAGE_END and self.stage == entry.attributes.get(names.STAGE):
             self.stage = ""
-        place = (str(entry.attributes.get(names.STAGE, "")), str(entry.attributes.get(names.MODEL_NAME, "")))
-        if any(place):
-            self.places[source.pid] = place
+        if entry.span_id or names.STAGE in entry.attributes:
+            self.latest[source.pid] = entry
         if entry.levelno >= INFO and entry.scope.partition(".")[0] not in _NO_SIGN_OF_LIFE:
             self.last_heard = time.monotonic()
             self.has_spoken = True
@@ -67,6 +76,14 @@ class Listener:
             self.errors += 1
         if entry.attributes.get(names.UNCAUGHT):
             self.uncaught[source.pid] = str(entry.attributes.get(names.EXCEPTION_TYPE, ""))
+
+    def place_of(self, pid: int) -> Place:
+        """Where a process was when it spoke last."""
+        entry = self.latest.get(pid)
+        if entry is None:
+            return Place()
+        stage, model = (str(entry.attributes.get(name, "")) for name in (names.STAGE, names.MODEL_NAME))
+        return Place(stage, model, entry.trace_id, entry.span_id)
 
     def last_records(self, pid: int) -> str:
         """What a process said last, a line per record."""

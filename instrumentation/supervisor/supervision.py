@@ -17,11 +17,11 @@ from instrumentation.sender import linger
 from instrumentation.sender.logfile import RunLog, keep_within, log_path
 from instrumentation.sender.sender import Report, Sender
 from instrumentation.supervisor import memory
-from instrumentation.supervisor.descendants import Descendants, become_subreaper, below
+from instrumentation.supervisor.descendants import Death, Descendants, become_subreaper, below
 from instrumentation.supervisor.ending import Ending
 from instrumentation.supervisor.launch import CHILD_PATH, Launch
 from instrumentation.supervisor.limits import Limits
-from instrumentation.supervisor.listening import Listener
+from instrumentation.supervisor.listening import Listener, Place
 from instrumentation.supervisor.spawning import Program
 from instrumentation.supervisor.stacks import dump_stacks
 from instrumentation.supervisor.telling import Teller
@@ -157,9 +157,16 @@ class Supervision:
             self._peak_below = max(self._peak_below, death.peak_memory)
             self._sender.catch_up()  # what it said last is in its journal, but perhaps not here yet
             if self._asked_to_stop_at is None:  # else it was us
-                stage, model = self._listener.places.get(death.pid, (self._listener.stage, ""))
                 last = self._listener.last_records(death.pid)
-                self._teller.death(replace(death, is_out_of_memory=self._oom_struck()), stage, model, last)
+                place = self._place_of(death)
+                self._teller.death(replace(death, is_out_of_memory=self._oom_struck()), place, last)
+
+    def _place_of(self, death: Death) -> Place:
+        """Where a process died: in the span of its last record, else in the one that it was started from."""
+        place = self._listener.place_of(death.pid)
+        if not place.span_id:
+            place = replace(place, trace_id=death.trace_id, span_id=death.span_id)
+        return replace(place, stage=place.stage or death.stage or self._listener.stage)
 
     def _oom_struck(self) -> bool:
         """Whether the kernel killed for memory since we last looked."""

@@ -12,6 +12,7 @@ from instrumentation.redaction import scrub_arguments
 from instrumentation.supervisor.descendants import Death, Unreached
 from instrumentation.supervisor.ending import CRITICAL, ERROR, INFO, WARNING, Ending, describe_seconds
 from instrumentation.supervisor.launch import Launch
+from instrumentation.supervisor.listening import Place
 from instrumentation.supervisor.naming import name_of
 from instrumentation.supervisor.output import Tails
 
@@ -72,7 +73,7 @@ class Teller:
         facts = {names.LOST_RECORDS: count}
         self._tell(WARNING, "%d records could not be kept: no room for the journal", [count], attributes=facts)
 
-    def death(self, death: Death, stage: str, model: str, last_records: str = "") -> bool:
+    def death(self, death: Death, place: Place, last_records: str = "") -> bool:
         """A process below the program is gone, if that is worth telling; says whether it was.
 
         An exit code is told by the process's own records and by whoever waits for it; a pool ends its workers by
@@ -82,19 +83,15 @@ class Teller:
             return False
         if death.status is None:
             if death.left_abruptly:
-                self._death(
-                    death, "ended without its exit handlers: killed, or crashed", None, stage, model, last_records
-                )
+                self._death(death, "ended without its exit handlers: killed, or crashed", None, place, last_records)
             return death.left_abruptly
         ending = Ending.of(death.status, is_out_of_memory=death.is_out_of_memory)
         if not ending.is_crash:
             return False
-        self._death(death, ending.words, ending, stage, model, last_records)
+        self._death(death, ending.words, ending, place, last_records)
         return True
 
-    def _death(
-        self, death: Death, words: str, ending: Ending | None, stage: str, model: str, last_records: str
-    ) -> None:
+    def _death(self, death: Death, words: str, ending: Ending | None, place: Place, last_records: str) -> None:
         facts = {
             names.COMMAND: " ".join(scrub_arguments(death.argv)),
             names.PROCESS_PID: death.pid,
@@ -102,11 +99,14 @@ class Teller:
             names.EXIT_SIGNAL: ending.signal_name if ending else "",
             names.OOM_KILLED: death.is_out_of_memory or None,
             names.PEAK_MEMORY: death.peak_memory or None,
-            names.MODEL_NAME: model,
+            names.MODEL_NAME: place.model,
             names.LAST_RECORDS: last_records,
         }
         who = name_of(death.argv) if death.argv else f"process {death.pid}"
-        self._tell(ending.level if ending else ERROR, f"%s {words}", [who], names.EVENT_PROCESS_DIED, facts, stage)
+        level = ending.level if ending else ERROR
+        # In the span that it died in: what its parents say of its exit code then shows as an echo of this.
+        trace = (place.trace_id, place.span_id) if place.span_id else None
+        self._tell(level, f"%s {words}", [who], names.EVENT_PROCESS_DIED, facts, place.stage, trace=trace)
 
     def not_started(self, reason: str, exit_code: int) -> None:
         """There is no such program."""
@@ -195,7 +195,9 @@ class Teller:
         attributes: Mapping[str, object] | None = None,
         stage: str = "",
         time_ns: int = 0,
+        trace: tuple[str, str] | None = None,
     ) -> None:
+        trace_id, span_id = trace or (self._launch.trace_id, self._launch.span_id)
         line = events.log_line(
             self._journal.next_number(),
             time_ns or time.time_ns(),
@@ -204,8 +206,8 @@ class Teller:
             arguments=arguments,
             event=event,
             attributes=attributes,
-            trace_id=self._launch.trace_id,
-            span_id=self._launch.span_id,
+            trace_id=trace_id,
+            span_id=span_id,
             stage=stage,
         )
         self._journal.append(line, level)

@@ -14,6 +14,7 @@ from alert_bridge.channels.email.mime import MAX_HTML_BYTES
 from alert_bridge.channels.slack import payload_of
 from alert_bridge.channels.slack.blocks import MAX_CHARS
 from alert_bridge.messages import compose
+from alert_bridge.messages.cause import title_of
 from alert_bridge.messages.text import clean, first_words, outer_parts, plain_name
 from alert_bridge.model import Audience, Duty, Incident, IncidentState, Reason, Record, Severity, Story
 from instrumentation import attributes as names
@@ -217,6 +218,26 @@ def test_the_death_of_a_process_is_told_in_words(attributes, told):
     message = compose(story(sample))
 
     assert message.headline == f"CRITICAL · monthly_run / fetch_data {told}"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "subject"),
+    [({names.MODEL_NAME: "dry_river"}, "dry_river"), ({names.TEMPLATE: "%s was ended by SIGKILL"}, "train.py")],
+)
+def test_a_death_in_a_list_begins_with_who_died(attributes, subject):
+    sample = record(
+        "train.py was ended by SIGKILL",
+        event_name=names.EVENT_PROCESS_DIED,
+        **{names.EXIT_SIGNAL: "SIGKILL", **attributes},
+    )
+
+    assert title_of(sample) == f"{subject} was killed (SIGKILL), as the kernel does when memory runs out"
+
+
+def test_what_a_dead_process_logged_last_is_in_the_expanded_summary():
+    sample = record("x", event_name=names.EVENT_PROCESS_DIED, **{names.LAST_RECORDS: "epoch 6\nepoch 7"})
+
+    assert dict(compose(story(sample)).paragraphs)["Its last log records"] == "epoch 6\nepoch 7"
 
 
 def test_the_last_lines_that_a_dead_process_wrote_are_in_the_expanded_summary():

@@ -229,9 +229,14 @@ def _header(token: str, pid: int) -> bytes:
         room -= len(word)
         if room <= 0:
             break
+    from_where = ""
+    for key, variable in (("tp", names.ENV_TRACEPARENT), ("st", names.ENV_STAGE)):
+        value = os.environ.get(variable)
+        if value:
+            from_where += ',"%s":%s' % (key, text(value[:MAX_ARGV_CHARS]))
     return (
-        '{"k":"proc","v":1,"u":"%s","p":%d,"pp":%d,"x":%s,"a":%s,"py":"%d.%d.%d","t":%d}\n'
-        % (token, pid, os.getppid(), text(sys.executable), text(argv), *sys.version_info[:3], _time_ns())
+        '{"k":"proc","v":1,"u":"%s","p":%d,"pp":%d,"x":%s,"a":%s,"py":"%d.%d.%d","t":%d%s}\n'
+        % (token, pid, os.getppid(), text(sys.executable), text(argv), *sys.version_info[:3], _time_ns(), from_where)
     ).encode("ascii")
 
 

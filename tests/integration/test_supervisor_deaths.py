@@ -1,0 +1,93 @@
+"""A process below the program dies: it is told where it was in the run, so that its parents' words fold under it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+
+from tests.servers.receiver import Receiver
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+RUN = (sys.executable, "-m", "alert_bridge.cli", "run", "--pipeline", "p", "--")
+TIMEOUT_S = 60
+
+# A stage that starts a process by a shell, as ensembles do; the process ends itself the hard way.
+PARENT = """
+import logging, subprocess, sys
+from instrumentation import stage
+logging.basicConfig(level=logging.INFO)
+with stage("train"):
+    logging.info("in train")
+    subprocess.run(["sh", "-c", '"$0" child.py; exit 0', sys.executable])
+"""
+SPEAKING_CHILD = """
+import logging, os, signal
+from instrumentation import stage
+logging.basicConfig(level=logging.INFO)
+with stage("epoch", model="dry_river"):
+    logging.info("epoch %d", 7)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+SILENT_CHILD = "import logging, os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as started:
+        yield started
+
+
+def run_parent_of(child: str, receiver: Receiver, folder: Path) -> None:
+    (folder / "parent.py").write_text(PARENT)
+    (folder / "child.py").write_text(child)
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_ALERTS_", "OTEL_"))}
+    environ = {
+        **clean,
+        "XDG_STATE_HOME": str(folder / "state"),
+        "PYTHONPATH": str(ROOT),
+        "PIPELINE_ALERTS_ENDPOINT": receiver.url,
+        "PIPELINE_ALERTS_LINGER_SECONDS": "0",
+    }
+    done = subprocess.run([*RUN, sys.executable, "parent.py"], env=environ, cwd=folder, timeout=TIMEOUT_S, check=False)
+    assert done.returncode == 0
+
+
+def the_one(receiver: Receiver, *, event: str = "", body: str = "") -> LogRecord:
+    found = [
+        record
+        for record in receiver.records()
+        if record.event_name == event and (not body or record.body.string_value == body)
+    ]
+    assert len(found) == 1
+    return found[0]
+
+
+def said(record: LogRecord, name: str) -> str:
+    return next((pair.value.string_value for pair in record.attributes if pair.key == name), "")
+
+
+def test_a_death_is_told_in_the_span_and_stage_of_the_last_record_of_the_process(
+    receiver: Receiver, tmp_path: Path
+) -> None:
+    run_parent_of(SPEAKING_CHILD, receiver, tmp_path)
+
+    died, last = the_one(receiver, event="pipeline.process.died"), the_one(receiver, body="epoch 7")
+    assert (died.trace_id, died.span_id) == (last.trace_id, last.span_id)
+    assert (said(died, "cicd.pipeline.task.name"), said(died, "pipeline.model.name")) == ("epoch", "dry_river")
+    assert said(died, "pipeline.process.last_records").endswith("epoch 7")
+
+
+def test_a_process_that_died_without_a_word_is_told_in_the_span_that_it_was_started_from(
+    receiver: Receiver, tmp_path: Path
+) -> None:
+    run_parent_of(SILENT_CHILD, receiver, tmp_path)
+
+    died, started_in = the_one(receiver, event="pipeline.process.died"), the_one(receiver, body="in train")
+    assert (died.trace_id, died.span_id) == (started_in.trace_id, started_in.span_id)
+    assert said(died, "cicd.pipeline.task.name") == "train"
