@@ -58,7 +58,7 @@ def settle_expectation(
     return end_of(book, case, f"it happened in run {run.run_id}", rules, run_id=run.run_id, now=now)
 
 
-def missed_at(expectation: Expectation, pipeline: str, moment: int, found: int, environment: str) -> Notice:
+def missed_at(expectation: Expectation, pipeline: str, moment: int, found: int) -> Notice:
     """What is said when it has not happened by a moment (ns)."""
     return Notice(
         uid=f"pipeline-alerts/expect/{_key(expectation, pipeline)}/{moment}",
@@ -68,7 +68,7 @@ def missed_at(expectation: Expectation, pipeline: str, moment: int, found: int, 
         text=f"Not by the deadline: {_wanted(expectation, found)} since the one before",
         severity=expectation.severity,
         pipeline=pipeline,
-        environment=environment,
+        environment="",  # of no run in particular
         time=moment,
         audiences=expectation.audiences,
         owner=expectation.owner,

@@ -158,11 +158,10 @@ class Overseer(threading.Thread):
             runs = [run for run in book.runs_since(before, until=now) if expectation.pipeline.matches(run.pipeline)]
         if not due or due < since:
             return set()
-        environment = runs[-1].environment if runs else ""
         found = count(expectation, [run.run_id for run in runs], self._telemetry)
         met = found >= expectation.least
         self._judged[expectation] = cron.following(expectation.by, now) if met else now + int(JUDGE_AGAIN_S * NS)
-        said = missed_at(expectation, pipeline, due, found, environment)
+        said = missed_at(expectation, pipeline, due, found)
         with self._store.writing() as book:
             if not met:
                 return notice(book, said, policy, rules, now=now, new_id=self._new_id)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,6 +15,9 @@ from hypothesis import strategies as st
 from alert_bridge.errors import Ambiguous, Permanent, Retryable
 from alert_bridge.intake import sift
 from alert_bridge.model import Severity
+from alert_bridge.policy.model import Match
+from alert_bridge.quiet import QuietTime
+from alert_bridge.silences import Silence
 from tests.servers.engine import NS, START, Engine, a_policy, a_record
 
 PROPERTY = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
@@ -113,6 +118,11 @@ STEPS = st.lists(
         st.tuples(st.just("slack"), st.sampled_from(("fine", "away", "refuses", "silent")), st.none()),
         st.tuples(st.just("email"), st.sampled_from(("fine", "away", "refuses")), st.none()),
         st.tuples(st.just("reload"), st.none(), st.none()),
+        st.tuples(st.just("silence"), st.integers(0, 2), st.sampled_from((30, 3_600, 200_000))),
+        st.tuples(st.just("end silence"), st.integers(0, 3), st.none()),
+        st.tuples(st.just("quiet hours"), st.sampled_from((0, 1, 8)), st.none()),
+        st.tuples(st.just("acknowledge"), st.integers(0, 3), st.none()),
+        st.tuples(st.just("resolve"), st.integers(0, 3), st.none()),
     ),
     max_size=25,
 )
@@ -124,10 +134,15 @@ ERRORS = {
 }
 
 
+def quiet_for(engine: Engine, hours: int) -> tuple[QuietTime, ...]:
+    begins = datetime.fromtimestamp(engine.now / NS, UTC)
+    return (QuietTime(begins.time(), (begins + timedelta(hours=hours)).time(), ZoneInfo("UTC"), frozenset(range(7))),)
+
+
 @PROPERTY
 @given(STEPS)
-def test_b27_books_balance_after_any_sequence_of_trouble(steps):  # noqa: C901 - a case a step
-    posted, expected = [], Counter()
+def test_b27_books_balance_after_any_sequence_of_trouble(steps):  # noqa: C901, PLR0912, PLR0915 - a case a step
+    posted, expected, silences = [], Counter(), []
     with an_engine() as engine:
         for step, what, severity in steps:
             match step:
@@ -165,6 +180,22 @@ def test_b27_books_balance_after_any_sequence_of_trouble(steps):  # noqa: C901 -
                     engine.email.always = ERRORS[what]
                 case "reload":
                     engine.reload(engine.policy)
+                case "silence":
+                    silences.append(f"s{len(silences)}")
+                    muted = Match((("body", BODIES[what]),))
+                    until = engine.now + severity * NS
+                    with engine.store.writing() as book:
+                        book.add_silence(Silence(silences[-1], muted, "kim", "planned", engine.now, until))
+                case "end silence" if silences:
+                    with engine.store.writing() as book:
+                        book.end_silence(silences[what % len(silences)], author="kim", now=engine.now)
+                case "quiet hours":
+                    engine.reload(a_policy(quiet={"mdd": quiet_for(engine, what)} if what else {}))
+                case "acknowledge" | "resolve" if engine.incidents():
+                    incidents = engine.incidents()
+                    with engine.store.writing() as book:
+                        chosen = incidents[what % len(incidents)].id
+                        book.give_order(step, chosen, author="kim", now=engine.now)
 
             books = engine.books()
             assert {channel: book.balance for channel, book in books.items() if book.balance} == {}
@@ -172,7 +203,8 @@ def test_b27_books_balance_after_any_sequence_of_trouble(steps):  # noqa: C901 -
             assert all(books[channel].matched >= count for channel, count in expected.items())
 
         engine.slack.always = engine.email.always = None
-        engine.reload(engine.policy)
+        engine.longest_step = 3_600.0
+        engine.reload(a_policy())
         engine.at(engine.seconds + 3 * 86_400)
 
         assert sum(book.queued for channel, book in engine.books().items() if channel == "slack") == 0
