@@ -37,6 +37,7 @@ INFO: Final = 20
 ERROR: Final = 40
 _LOGGER: Final = "instrumentation"
 _INTERNAL_SPAN: Final = 1
+_STAGE: Final = "pipeline_alerts_stage"  # on our spans: the stage, and what was current before it
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -372,10 +373,17 @@ def _make_current_span(active: _Active) -> object:
         is_remote=False,
         trace_flags=trace.TraceFlags(trace.TraceFlags.SAMPLED),
     )
-    return context.attach(trace.set_span_in_context(trace.NonRecordingSpan(span_context)))
+    span = trace.NonRecordingSpan(span_context)
+    setattr(span, _STAGE, (active, context.get_current()))
+    return context.attach(trace.set_span_in_context(span))
 
 
 def _unmake_current_span(token: object) -> None:
+    trace = sys.modules.get("opentelemetry.trace")
     context = sys.modules.get("opentelemetry.context")
-    if token is not None and context is not None:
-        context.detach(token)
+    if token is None or trace is None or context is None:
+        return
+    context.detach(token)
+    # Stages may end out of order: what a token brings back can be a stage that ended meanwhile.
+    while (found := getattr(trace.get_current_span(), _STAGE, None)) is not None and found[0].has_ended:
+        context.attach(found[1])

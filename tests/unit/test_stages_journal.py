@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry import trace
 
 from instrumentation import log_metrics, running, stage
 from instrumentation.journal import Journal
@@ -154,6 +155,22 @@ def test_stages_that_end_out_of_order_leave_the_environment_as_it_was(journal: J
     assert between == "second"
     assert "PIPELINE_ALERTS_STAGE" not in os.environ
     assert os.environ["TRACEPARENT"] == TRACEPARENT
+
+
+def test_stages_that_end_out_of_order_leave_the_current_span_as_it_was(journal: Journal) -> None:
+    before = trace.get_current_span()
+    first, second, third = stage("first"), stage("second"), stage("third")
+    for one in (first, second, third):
+        one.__enter__()
+
+    first.__exit__(None, None, None)
+    third.__exit__(None, None, None)
+    between = f"{trace.get_current_span().get_span_context().span_id:016x}"
+    second.__exit__(None, None, None)
+
+    spans = {line["na"]: line["sp"] for line in lines(journal, "span")}
+    assert between == spans["second"]
+    assert trace.get_current_span() is before
 
 
 def test_every_value_is_one_point_and_what_is_no_number_is_left_out(journal: Journal) -> None:
