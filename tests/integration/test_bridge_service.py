@@ -199,6 +199,9 @@ def test_a_locked_store_is_503_with_retry_after_and_nothing_half_written(bridge)
 
 
 def test_metrics_and_health_are_open_and_hold_the_books(bridge):
+    assert alert(bridge, record("omicron broke", uid="omicron")).status == 200
+    wait_for(lambda: said(bridge, "omicron broke"))
+
     assert httpx.get(f"{bridge.url}/healthz").text == "ok\n"
     text = httpx.get(f"{bridge.url}/metrics").text
     assert 'pipeline_alerts_records_balance{channel="slack"} 0' in text
