@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -248,19 +247,6 @@ def test_what_a_pipeline_in_the_same_shell_sets_does_not_reach_the_collector():
 
     assert "OTEL_EXPORTER_OTLP_HEADERS" not in filled
     assert filled["OTELCOL_HTTP_ADDR"] == "127.0.0.1:1"
-
-
-def test_every_setting_of_the_configuration_and_its_overlays_is_documented():
-    folder = Path(__file__).parents[2]
-    text = (folder / "docs" / "operations.md").read_text()
-    names = {
-        name
-        for file in (folder / "otel-collector.yaml", *(folder / "collector" / "overlays").glob("*.yaml"))
-        for name in re.findall(r"\$\{env:(\w+)", file.read_text())
-    }
-
-    assert len(names) > 10
-    assert sorted(name for name in names - {"NAME"} if f"`{name}`" not in text) == []
 
 
 def test_every_overlay_can_be_asked_for_by_name():
