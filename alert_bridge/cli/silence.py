@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import getpass
 import json
-import secrets
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,16 +15,13 @@ from alert_bridge.cli.durations import DURATION
 from alert_bridge.cli.wishes import AS_JSON, AUTHOR, STATE, iso, state_of, taken_up
 from alert_bridge.errors import UsageError
 from alert_bridge.model import Incident, Severity
-from alert_bridge.policy.model import Match
-from alert_bridge.silences import FINGERPRINT, SEVERITY, Silence, covers_incident, in_words
+from alert_bridge.silences import Silence, covers_incident, in_words, new_silence
 from alert_bridge.store.control import ControlStore, open_reader
 
-__all__ = ["command", "new_silence"]
+__all__ = ["command"]
 
 NS = 1_000_000_000
-LONGEST_S = 366 * 86_400.0  # whoever wants it for ever wants a rule
 LISTED_AFTER_END_S = 7 * 86_400.0
-ID_BYTES = 5  # 8 characters: typed by people, guessed by nobody who could not end it anyway
 
 
 @click.group("silence")
@@ -139,35 +134,6 @@ def end(*, silence_id: str, author: str, state: str, as_json: bool) -> None:
         click.echo(
             f"Silence {silence_id} is over." + ("" if done else " The bridge is not running; it acts when it is.")
         )
-
-
-def new_silence(
-    conditions: tuple[tuple[str, str], ...], incident: str, *, ends_at: int, author: str, reason: str, critical: bool,
-    now: int,
-) -> Silence:  # fmt: skip
-    """A silence as a person wants it.
-
-    Raises:
-        UsageError: it would hold back nothing, everything, or for ever.
-    """
-    if bool(conditions) == bool(incident):
-        raise UsageError("say what to silence: KEY=GLOB conditions (such as pipeline=monthly_run), or --incident ID")
-    if all(not pattern.strip("*") for _, pattern in conditions) and not incident:
-        raise UsageError("these conditions match everything: name at least one thing that is to be silent")
-    for key, pattern in conditions:
-        if key == SEVERITY and not set(pattern) & set("*?") and pattern.upper() not in Severity.__members__:
-            raise UsageError(f"unknown severity {pattern!r}: one of {', '.join(Severity.__members__)}")
-        if key == FINGERPRINT and pattern != pattern.strip():
-            raise UsageError("the fingerprint has spaces around it")
-    if not reason.strip():
-        raise UsageError("say why: whoever misses an alert will ask")
-    if ends_at <= now:
-        raise UsageError("the end of the silence is past")
-    if ends_at - now > LONGEST_S * NS:
-        raise UsageError("a silence of more than a year is a rule: write it into the policy file, where others read it")
-    upper = tuple((key, pattern.upper() if key == SEVERITY else pattern) for key, pattern in sorted(conditions))
-    silence_id = base64.b32encode(secrets.token_bytes(ID_BYTES)).decode().lower()
-    return Silence(silence_id, Match(upper), author, reason.strip(), now, ends_at, incident, critical)
 
 
 def _pairs(conditions: tuple[str, ...]) -> tuple[tuple[str, str], ...]:

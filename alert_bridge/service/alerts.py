@@ -30,7 +30,7 @@ from alert_bridge.service.relay import Relay
 from alert_bridge.service.rulebook import Rulebook
 from alert_bridge.service.settings import ServiceSettings
 from alert_bridge.service.watch import Watch
-from alert_bridge.store.control import ControlStore, open_reader
+from alert_bridge.store.control import ControlStore, ControlWishes, open_reader
 from alert_bridge.store.exports import export_states
 from alert_bridge.store.telemetry import Telemetry
 from alert_bridge.web import WebSettings, routes
@@ -174,6 +174,7 @@ class _Bridge:
                 channels=tuple(ChannelSetup(state.name, not state.configured, state.why) for state in states),
                 exports=lambda: export_states(settings.state),
             ),
+            ControlWishes(store, reader),
         )
         self.app = application(
             Doors(self._intake, self.relay, self.gauges, watch, settings.tokens, self._on_refused), pages

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from alert_bridge.model import Conversation, Decision, Incident, NoticeState, Receipt, Record, Severity, Span
+from alert_bridge.silences import Silence
 
 __all__ = [
     "Books",
@@ -22,6 +23,7 @@ __all__ = [
     "Previewed",
     "RunSummary",
     "TelemetryReader",
+    "Wishes",
 ]
 
 
@@ -149,6 +151,22 @@ class ControlReader(Protocol):
     def books(self) -> Sequence[Books]: ...
     def channel_health(self) -> Sequence[ChannelHealth]:
         """Every channel that ever answered, by name."""
+
+
+class Wishes(Protocol):
+    """What people may ask for on a page; carried out within a second, and kept if nobody is there to do it."""
+
+    def silences(self, *, ended_since: int) -> Sequence[Silence]:
+        """Silences in force, and those that ended at or after ``ended_since`` (ns); the newest first."""
+
+    def silence(self, silence: Silence) -> None:
+        """In force from now on."""
+
+    def end_silence(self, silence_id: str, *, author: str, now: int) -> bool:
+        """End it early; false if there is none in force."""
+
+    def order(self, kind: str, incident_id: str, *, author: str, value: str, now: int) -> None:
+        """`acknowledge`, `assign` (to ``value``) or `resolve` an incident."""
 
 
 class TelemetryReader(Protocol):

@@ -1,4 +1,4 @@
-"""The pages: read-only views of both stores for people and browsers. They decide nothing and write nothing."""
+"""The pages: views of both stores for people and browsers, and forms for what people want. They decide nothing."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from alert_bridge.store.interface import ControlReader, TelemetryReader
-from alert_bridge.web import channels, inbox, incident, login, logs, overview, runs
+from alert_bridge.store.interface import ControlReader, TelemetryReader, Wishes
+from alert_bridge.web import channels, inbox, incident, login, logs, overview, runs, wishes
 from alert_bridge.web.security import SecurityHeaders
 from alert_bridge.web.settings import ChannelSetup, WebSettings
 from alert_bridge.web.site import HERE, NotFound, Page, Site, endpoint
@@ -33,13 +33,16 @@ _PAGES: tuple[tuple[str, Page], ...] = (
     ("/inbox/{message_id:int}", inbox.show_message),
     ("/inbox/{message_id:int}/email", inbox.show_email),
     ("/channels", channels.show_channels),
+    ("/silences", wishes.show_silences),
     ("/login", login.show_login),
 )
 
 
-def routes(control: ControlReader, telemetry: TelemetryReader, settings: WebSettings) -> list[BaseRoute]:
+def routes(
+    control: ControlReader, telemetry: TelemetryReader, settings: WebSettings, asking: Wishes | None = None
+) -> list[BaseRoute]:
     """All pages, to be put after every other route: the last one answers any unknown address with a page."""
-    site = Site(control, telemetry, settings)
+    site = Site(control, telemetry, settings, asking)
     around = [Middleware(SecurityHeaders), Middleware(login.Guard, site=site)]
 
     async def log_in(request: Request) -> Response:
@@ -52,6 +55,7 @@ def routes(control: ControlReader, telemetry: TelemetryReader, settings: WebSett
         *(Route(path, endpoint(site, page), methods=["GET"], middleware=around) for path, page in _PAGES),
         Route("/login", log_in, methods=["POST"], middleware=around),
         Route("/logout", log_out, methods=["POST"], middleware=around),
+        *(Route(path, wishes.posted(site, act), methods=["POST"], middleware=around) for path, act in wishes.ACTS),
         Route("/static/{name}", _static, methods=["GET"], middleware=around),
         Route("/{path:path}", endpoint(site, _unknown), methods=["GET"], middleware=around),
     ]

@@ -12,12 +12,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from alert_bridge.model import Incident, Record, Severity, Span
+from alert_bridge.silences import covering
 from alert_bridge.store.interface import LogPage, Occurrence
 from alert_bridge.web import stacktrace
 from alert_bridge.web.bars import bars
 from alert_bridge.web.loglines import log_lines, log_view
 from alert_bridge.web.site import NotFound, Site
 from alert_bridge.web.waterfall import stage_path, waterfall
+from alert_bridge.web.wishes import HOURS
 from alert_bridge.web.wording import bytes_in_words, duration, first_line, visible
 from instrumentation import attributes as names
 
@@ -172,11 +174,21 @@ def show_incident(site: Site, request: Request) -> Response:
         folded=[each for each in related if each.root_id == incident.id],
         related=[each for each in related if each.root_id != incident.id and each.id != incident.root_id],
         version=_version(incident),
+        can_act=site.wishes is not None,
+        silence=covering(site.wishes.silences(ended_since=site.now), incident, site.now) if site.wishes else None,
+        hours=HOURS,
     )
 
 
 def _version(incident: Incident) -> str:
-    state = (incident.count, incident.severity, incident.state, incident.acknowledged_by, incident.root_id)
+    state = (
+        incident.count,
+        incident.severity,
+        incident.state,
+        incident.acknowledged_by,
+        incident.assigned_to,
+        incident.root_id,
+    )
     return hashlib.sha256(repr(state).encode()).hexdigest()[:16]
 
 

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from alert_bridge.errors import PipelineAlertsError
-from alert_bridge.store.interface import ControlReader, TelemetryReader
+from alert_bridge.store.interface import ControlReader, TelemetryReader, Wishes
 from alert_bridge.web import wording
 from alert_bridge.web.loglines import log_rows
 from alert_bridge.web.settings import WebSettings
@@ -87,6 +87,7 @@ class Site:
     control: ControlReader
     telemetry: TelemetryReader
     settings: WebSettings
+    wishes: Wishes | None = None  # None: the pages only show
     _templates: jinja2.Environment = field(init=False, repr=False)
     limiter: anyio.CapacityLimiter = field(init=False, repr=False)
 

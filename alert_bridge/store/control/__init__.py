@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from alert_bridge.store.control.asking import ControlWishes
 from alert_bridge.store.control.database import ControlStore
 from alert_bridge.store.control.outbox import Lease
 from alert_bridge.store.control.reader import SqliteControlReader, open_reader
 
-__all__ = ["ControlStore", "Lease", "SqliteControlReader", "open_reader"]
+__all__ = ["ControlStore", "ControlWishes", "Lease", "SqliteControlReader", "open_reader"]
