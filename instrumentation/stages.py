@@ -22,14 +22,13 @@ from types import TracebackType
 from typing import Any, Final, ParamSpec, Self, TypeVar, overload
 
 from instrumentation import attributes as names
-from instrumentation import events
+from instrumentation import events, wandb
 from instrumentation.child._pipeline_alerts_child.context import parse_traceparent
 from instrumentation.child._pipeline_alerts_child.failures import qualified, stack_trace
 from instrumentation.child._pipeline_alerts_child.names import ENV_STAGE, ENV_TRACEPARENT
 from instrumentation.child._pipeline_alerts_child.values import describe
 from instrumentation.journal import Journal
 from instrumentation.running import journal as open_journal
-from instrumentation.wandb import active_run_url
 
 __all__ = ["current_stage", "current_trace", "log_metrics", "stage"]
 
@@ -239,7 +238,7 @@ class Stage:
         self._tell(journal, active, level, f"%s ended: {result}", names.EVENT_STAGE_END, facts, shown)
         now_ns = time.time_ns()
         place = {names.STAGE: active.name, names.STAGE_RUN_ID: active.run_id, names.MODEL_NAME: active.model}
-        place[names.WANDB_RUN_URL] = active_run_url()
+        place[names.WANDB_RUN_URL] = wandb.active_run_url()
         journal.append(
             events.span_line(
                 journal.next_number(),
@@ -255,7 +254,9 @@ class Stage:
                 attributes={name: value for name, value in {**facts, **place}.items() if value not in (None, "")},
             )
         )
-        point = {names.STAGE: active.name, names.STAGE_RESULT: result}
+        point: dict[str, object] = {names.STAGE: active.name, names.STAGE_RESULT: result}
+        if wandb.log({f"stage/{active.name}/duration_s": duration}, None):
+            point[names.WANDB_MIRRORED] = True
         journal.append(
             events.metric_line(
                 journal.next_number(), now_ns, name=names.STAGE_DURATION, unit="s", value=duration, attributes=point
@@ -297,27 +298,25 @@ def log_metrics(values: Mapping[str, float], *, step: int | None = None) -> None
         values: by name; what is not a number is left out.
         step: where on its axis (epoch, month …); the time alone where it is left out.
     """
-    mirrored = sys.modules.get("instrumentation.wandb")
-    if mirrored is not None and mirrored.is_mirrored():
-        mirrored.log(values, step)
-    journal = open_journal()
-    if journal is None:
-        return
     with contextlib.suppress(Exception):  # a figure that cannot be kept must not stop a training
+        numbers = {str(name): number for name, value in values.items() if (number := _number(value)) is not None}
+        is_mirrored = wandb.log(numbers, step)
+        journal = open_journal()
+        if journal is None:
+            return
         journal.owns(None)
         now_ns = time.time_ns()
         active = _innermost()
         attributes: dict[str, object] = {} if step is None else {names.METRIC_STEP: int(step)}
         if active and active.model:
             attributes[names.MODEL_NAME] = active.model
-        for name, value in values.items():
-            number = _number(value)
-            if number is None:
-                continue
+        if is_mirrored:
+            attributes[names.WANDB_MIRRORED] = True
+        for name, number in numbers.items():
             line = events.metric_line(
                 journal.next_number(),
                 now_ns,
-                name=str(name),
+                name=name,
                 unit="",
                 value=number,
                 attributes=attributes,

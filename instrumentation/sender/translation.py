@@ -18,6 +18,7 @@ from instrumentation.sender.encoding import (
     encode_log_attributes,
     encode_metric,
     encode_resource,
+    encode_severity,
     encode_span,
 )
 
@@ -38,8 +39,10 @@ class Site(NamedTuple):
     """What all records of one call site share, made ready once: two thirds of a record."""
 
     attributes: Mapping[str, object]
-    encoded: bytes
-    json: str  # members of an object, with a comma before the first
+    severity: bytes  # encoded
+    encoded: bytes  # the attributes
+    head: str  # of the line in the structured log: members of an object, with commas around
+    json: str  # the attributes in it, with a comma before the first
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class Source:
     resource_attributes: Mapping[str, object]
     sites: dict[tuple[object, ...], Site] = field(default_factory=dict)
     models: dict[str, str] = field(default_factory=dict)  # of its stages: by span id, and by name; "" of the only one
+    wandb_runs: list[str] = field(default_factory=list)  # the address of the W&B run that it opened last
 
     @classmethod
     def of(cls, run_resource: Mapping[str, object], token: str, pid: int) -> Source:
@@ -101,7 +105,8 @@ def translate(line: Mapping[str, Any], source: Source, *, with_log_line: bool = 
 
 def _log(line: Mapping[str, Any], source: Source, *, with_log_line: bool) -> Entry:
     site = _site_of(line, source)
-    own: dict[str, object] = {names.RECORD_UID: f"{source.token}-{line['u']}"}
+    uid = f"{source.token}-{line['u']}"
+    own: dict[str, object] = {}
     body = _body(line, own)
     if "p" in line and line["p"] != source.pid:
         own[names.PROCESS_PID] = line["p"]
@@ -114,17 +119,20 @@ def _log(line: Mapping[str, Any], source: Source, *, with_log_line: bool) -> Ent
     event_name = line.get("ev", "")
     if event_name or source.models:
         _model(line, source, event_name, own)
+    if names.WANDB_RUN_URL in own:
+        source.wandb_runs[:] = [str(own[names.WANDB_RUN_URL])]
+    elif source.wandb_runs:
+        own[names.WANDB_RUN_URL] = source.wandb_runs[0]
     levelno = int(line["n"])
     moment = int(line["t"])
     scope = line.get("g", "")
-    level = line.get("l") or _LEVEL_TEXT.get(levelno, str(levelno))
     trace_id, span_id = line.get("tr", ""), line.get("sp", "")
     message = encode_log(
         time=moment,
         observed=time.time_ns(),
-        severity=severity_number(levelno),
-        severity_text=level,
+        severity=site.severity,
         body=body,
+        uid=uid,
         attributes=own,
         fixed=site.encoded,
         trace_id=trace_id,
@@ -140,17 +148,18 @@ def _log(line: Mapping[str, Any], source: Source, *, with_log_line: bool) -> Ent
         message,
         body,
         event_name,
-        {**site.attributes, **own},
+        {**site.attributes, **own, names.RECORD_UID: uid},
         trace_id,
         span_id,
-        _log_line(moment, level, scope, body, line, source, site, own) if with_log_line else "",
+        _log_line(moment, uid, body, line, source, site, own) if with_log_line else "",
     )
 
 
 def _site_of(line: Mapping[str, Any], source: Source) -> Site:
     arguments = line.get("a")
     template = line["m"] if arguments else line.get("mt")
-    key = (template, line.get("f"), line.get("o"), line.get("i"), line.get("h"), line.get("st"))
+    get = line.get
+    key = (template, get("f"), get("o"), get("i"), get("h"), get("st"), get("n"), get("l"), get("g"))
     known = source.sites.get(key)
     if known is not None:
         return known
@@ -165,8 +174,16 @@ def _site_of(line: Mapping[str, Any], source: Source) -> Site:
         attributes[names.THREAD_NAME] = scrub_text(line["h"])
     if "st" in line:
         attributes[names.STAGE] = line["st"]
+    levelno = int(line["n"])
+    level = line.get("l") or _LEVEL_TEXT.get(levelno, str(levelno))
     shown = _encode_json(attributes)[1:-1]
-    site = Site(attributes, encode_log_attributes(attributes), f",{shown}" if shown else "")
+    site = Site(
+        attributes,
+        encode_severity(severity_number(levelno), level),
+        encode_log_attributes(attributes),
+        f',"level":{_encode_json(level)},"logger":{_encode_json(line.get("g", ""))},"message":',
+        f",{shown}" if shown else "",
+    )
     if len(source.sites) >= MAX_SITES_KNOWN:
         source.sites.clear()
     source.sites[key] = site
@@ -214,8 +231,7 @@ def _failure(failure: Mapping[str, str], attributes: dict[str, object]) -> None:
 
 def _log_line(
     moment: int,
-    level: str,
-    scope: str,
+    uid: str,
     body: str,
     line: Mapping[str, Any],
     source: Source,
@@ -223,17 +239,23 @@ def _log_line(
     own: Mapping[str, object],
 ) -> str:
     seconds, rest = divmod(moment, 1_000_000_000)
-    record: dict[str, object] = {"level": level, "logger": scope, "message": body, "pid": line.get("p", source.pid)}
+    record: dict[str, object] = {}
     if "ev" in line:
         record["event"] = line["ev"]
     if "tr" in line:
         record["trace_id"], record["span_id"] = line["tr"], line.get("sp", "")
-    record.update(own)
-    if record.get(names.TEMPLATE) == body:
-        del record[names.TEMPLATE]
-    return f'{{"time":"{_clock(seconds)}.{rest // 1000:06d}Z",{_encode_json(record)[1:-1]}{site.json}}}'
+    if own:
+        record.update(own)
+        if record.get(names.TEMPLATE) == body:
+            del record[names.TEMPLATE]
+    more = f",{_encode_json(record)[1:-1]}" if record else ""
+    return (
+        f'{{"time":"{_clock(seconds)}.{rest // 1000:06d}Z"{site.head}{_quote(body)},"pid":{line.get("p", source.pid)}'
+        f',"{names.RECORD_UID}":"{uid}"{more}{site.json}}}'
+    )
 
 
+_quote: Final = json.encoder.encode_basestring_ascii
 _encode_json: Final = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), default=str).encode
 _last_second: list[tuple[int, str]] = [(0, "1970-01-01T00:00:00")]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from instrumentation import log_metrics, manifest, wandb
+from instrumentation import manifest
 from instrumentation.sender.logfile import RunLog, keep_within, log_path
 from instrumentation.settings import Settings, resource_of, state_home
 
@@ -188,26 +188,3 @@ def test_a_manifest_names_what_explains_a_change_and_no_secret(repository: Path)
     assert set(found["pipeline.inputs"]) == {"config.yaml"}  # type: ignore[call-overload]
     assert "click" in found["pipeline.packages"]  # type: ignore[operator]
     assert "s3cret" not in str(found)
-
-
-def test_figures_go_to_the_open_run_of_wandb_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Run:
-        url = "https://wandb.example.org/r/1"
-
-        def __init__(self) -> None:
-            self.logged: list[tuple[dict[str, float], int | None]] = []
-
-        def log(self, values: dict[str, float], step: int | None = None) -> None:
-            self.logged.append((values, step))
-
-    class Module:
-        run = Run()
-
-    monkeypatch.setitem(sys.modules, "wandb", Module)  # type: ignore[arg-type]
-    log_metrics({"loss": 2.0}, step=1)
-    wandb.mirror()
-    log_metrics({"loss": 1.0}, step=2)
-    wandb.mirror(on=False)
-
-    assert Module.run.logged == [({"loss": 1.0}, 2)]
-    assert wandb.active_run_url() == "https://wandb.example.org/r/1"

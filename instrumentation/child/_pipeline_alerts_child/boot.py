@@ -44,6 +44,7 @@ def start(environ: Mapping[str, str] = os.environ) -> Journal | None:
                 "logging": lambda module: _watch_logging(module, opened, environ),
                 "threading": lambda module: _ends().watch_threads(module),
                 "multiprocessing.util": lambda module: _ends().watch_processes(module),
+                "wandb": lambda _module: _watch_wandb(opened),
             }
         )
         _watch_interpreter(opened)
@@ -119,6 +120,12 @@ def _watch_logging(logging: ModuleType, opened: Journal, environ: Mapping[str, s
     opened.allocate_reserve()
     hook.install(logging, opened, _ends().encoder(), _floor(logging, environ.get(names.ENV_LEVEL, "")))
     _ends().logging = logging
+
+
+def _watch_wandb(opened: Journal) -> None:
+    from .wandb_runs import WandbRuns
+
+    WandbRuns(opened, _ends().encoder().context).watch()
 
 
 def _floor(logging: ModuleType, wanted: str) -> int:

@@ -22,6 +22,17 @@ class Context:
         self._trace = _span(trace, span) if trace else ""
         self._stage = _said(environ.get(names.ENV_STAGE, ""))
         self._start = self._trace + self._stage
+        self._at_start = (self._trace, self._stage)
+
+    def enter(self, trace: str, span: str, stage: str) -> None:
+        """From now on the process as a whole is in this stage."""
+        self._trace, self._stage = _span(trace, span), _said(stage)
+        self._start = self._trace + self._stage
+
+    def leave(self) -> None:
+        """It is where it was when it started."""
+        self._trace, self._stage = self._at_start
+        self._start = self._trace + self._stage
 
     def where(self) -> str:
         """`,"tr":…,"sp":…,"st":…` as far as known: now, else when this process was started."""

@@ -30,6 +30,17 @@ DISABLED_LOGGERS = "pipeline.loggers.disabled"
 CODE_STACKTRACE = "code.stacktrace"
 ENCODING_ERROR = "pipeline.record.encoding_error"  # the record defeated our encoder: type of its error
 EVENT_NAME_EXTRA = "otel.event.name"  # the `extra` that stock OpenTelemetry turns into an event's name
+WANDB_RUN_URL = "pipeline.wandb.run.url"
+WANDB_ALERT_LEVEL = "pipeline.wandb.alert.level"
+STAGE = "cicd.pipeline.task.name"
+STAGE_RUN_ID = "cicd.pipeline.task.run.id"
+STAGE_RESULT = "cicd.pipeline.task.run.result"
+STAGE_DURATION = "cicd.pipeline.task.duration"
+DURATION = "pipeline.duration"
+PARENT_SPAN = "pipeline.stage.parent_span.id"
+EVENT_STAGE_START = "pipeline.stage.start"
+EVENT_STAGE_END = "pipeline.stage.end"
+EVENT_WANDB_ALERT = "pipeline.wandb.alert"
 
 # The logger of records that we write ourselves.
 OWN_LOGGER = "pipeline_alerts"
