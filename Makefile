@@ -13,6 +13,10 @@ FAIL   ?= fetch_error
 help:  ## What there is
 	@sed -n 's/^\([a-z]*\):.*##/  make \1\t/p' $(MAKEFILE_LIST)
 
+# The child side is checked as what it is: a package of its own on an older Python, with nothing of ours beside it.
+CHILD_TYPES := --config-file= --strict --python-version 3.10 --no-site-packages --disable-error-code import-not-found \
+  --cache-dir $(CURDIR)/.mypy_cache/child -p _pipeline_alerts_child
+
 # A stamp per lock file: set-up costs nothing the second time.
 $(VENV)/.bridge: requirements/bridge.lock pyproject.toml
 	@echo "── Setting up Python packages (about a minute the first time)"
@@ -34,7 +38,7 @@ demo: $(VENV)/.bridge  ## Run a failing pipeline through a real Collector and br
 test: lint  ## All checks and all tests, with a real Collector
 	@$(BIN)/pipeline-alerts collector install
 	@echo "── Tests"
-	@$(BIN)/pytest -n 2 $(TESTS)
+	@$(BIN)/pytest -n 2 --dist loadgroup $(TESTS)
 	@echo "── make test: all good"
 
 lint: $(VENV)/.dev  ## Format, style, types, and the order of the rooms
@@ -42,6 +46,7 @@ lint: $(VENV)/.dev  ## Format, style, types, and the order of the rooms
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@cd instrumentation/child && $(CURDIR)/$(BIN)/mypy $(CHILD_TYPES)
 	@$(BIN)/lint-imports --no-cache
 
 bench: $(VENV)/.dev  ## Measure, as ratios against a peer in the same run
