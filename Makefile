@@ -46,7 +46,7 @@ lint: $(VENV)/.dev  ## Format, style, types, and the order of the rooms
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@cd instrumentation/child && $(CURDIR)/$(BIN)/mypy $(CHILD_TYPES)
+	@cd instrumentation/child && "$(CURDIR)"/$(BIN)/mypy $(CHILD_TYPES)
 	@$(BIN)/lint-imports --no-cache
 
 bench: $(VENV)/.dev  ## Measure, as ratios against a peer in the same run

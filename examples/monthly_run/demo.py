@@ -34,6 +34,8 @@ DELIVERY_TIMEOUT_S = 30.0
 COUNTERS_TIMEOUT_S = 10.0
 MOST_POINTS = 100_000
 LINE_CHARS = 118
+MOST_LINES = 40
+INSIDE_TRACEBACK = (" ", "Traceback (most", "During handling of", "The above exception")
 SETTLE_S = 6.0  # longer than the policy's longest hold: afterwards nothing new is on its way
 POLL_S = 0.1
 QUIET = ("none", "early_stop", "wandb_down")  # what must disturb nobody
@@ -54,8 +56,8 @@ def main() -> int:
     with ExitStack() as stack:
         address = f"127.0.0.1:{free_port(4319)}"
         environ = environment(address)
-        say(1, f"The bridge, with the policy of {(HERE / 'alerting.yaml').relative_to(Path.cwd())}")
-        policy = str(HERE / "alerting.yaml")
+        policy = os.path.relpath(HERE / "alerting.yaml")
+        say(1, f"The bridge, with the policy of {policy}")
         serve = ("serve", "--policy", policy, "--state", str(HOME / "bridge"), "--listen", address)
         stack.enter_context(service("bridge", serve, environ, f"http://{address}/readyz"))
         say(2, "A real OpenTelemetry Collector, with otel-collector.yaml")
@@ -65,9 +67,12 @@ def main() -> int:
         run_pipeline(options.fail, environ)
         say(4, "Who was told")
         good = report(options.fail, address)
-        print(f"\n{'✔' if good else '✘'} {verdict(options.fail, good=good)}\n  Pages: http://{address}/   Ctrl-C ends.")
-        if good and sys.stdout.isatty():
+        print(f"\n{'✔' if good else '✘'} {verdict(options.fail, good=good)}")
+        if sys.stdout.isatty():
+            print(f"  Pages: http://{address}/   What was sent: http://{address}/inbox   Ctrl-C ends.", flush=True)
             wait_for_ctrl_c()
+        else:
+            print("  On a terminal the pages stay open for a look. All that was kept is in", HOME)
     return 0 if good else 1
 
 
@@ -114,21 +119,23 @@ def run_pipeline(fail: str, environ: dict[str, str]) -> None:
     command = [*COMMAND, "run", "--pipeline", "monthly_run", "--silent-after", "8s", "--timeout", "90s", "--", *program]
     process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert process.stdout is not None
-    shown = echo(process.stdout)
-    print(f"   {shown} lines, exit code {process.wait()}")
+    lines = echo(process.stdout)
+    print(f"   {lines} lines in all, exit code {process.wait()}")
 
 
-def echo(output: IO[str], most: int = 40) -> int:
-    """Shows the first lines of an output, shortened, and counts all."""
-    lines = 0
+def echo(output: IO[str]) -> int:
+    """Shows the first lines of an output, shortened and without the insides of tracebacks; counts all."""
+    lines = shown = 0
     for line in output:
         lines += 1
-        if lines <= most:
+        if not line.strip() or line.startswith(INSIDE_TRACEBACK):
+            continue
+        shown += 1
+        if shown <= MOST_LINES:
             text = line.rstrip()
-            print(
-                "   │ " + (text if len(text) <= LINE_CHARS else f"{text[:40]} … {text[40 - LINE_CHARS :]}"), flush=True
-            )
-        elif lines == most + 1:
+            short = text if len(text) <= LINE_CHARS else f"{text[:40]} … {text[40 - LINE_CHARS :]}"
+            print(f"   │ {short}", flush=True)
+        elif shown == MOST_LINES + 1:
             print("   │ …", flush=True)
     return lines
 
@@ -153,7 +160,7 @@ def report(fail: str, address: str) -> bool:
         print(f"   {incident.severity.name} ({incident.count}) {incident.title}")
         print(f"      http://{address}/incidents/{incident.id}")
     received, sent = collector_counters()
-    print(f"   The Collector's own counters: {received:.0f} log records received, {sent:.0f} sent to the bridge")
+    print(f"   The Collector counted {received:.0f} log records in, and {sent:.0f} out on its two ways to the bridge")
     channels = {channel for channel, _, _ in told}
     return received > 0 and sent > 0 and (not channels if fail in QUIET else "slack" in channels)
 
