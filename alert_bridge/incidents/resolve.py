@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from alert_bridge.incidents.case import Case
+from alert_bridge.incidents.storm import STORM, STORM_OVER_AFTER_S, is_storm
 from alert_bridge.model import IncidentState, Record
 from instrumentation import attributes as names
 
 __all__ = ["Success", "closes", "expire", "expires", "resolve", "success_of"]
 
 NS = 1_000_000_000
-CLOSED_BY_THE_WATCH = ("expectation", "late")  # a good end of a run does not make up for what did not happen in it
+CLOSED_BY_THE_WATCH = ("expectation", "late", STORM)  # a good end of a run does not make up for them
 TEST_RESOLVES_AFTER_S = 600.0  # a test alert is over by itself, and nobody is told so
 REFUSED_RESOLVES_AFTER_S = 7_200.0  # no wrong token for this long, reported at most hourly: the sender was mended
 OWN_INTAKE_TROUBLE = "intake/"
@@ -78,6 +79,8 @@ def expires(case: Case, *, resolve_after: float | None, now: int) -> bool:
 
 
 def _limit(case: Case, resolve_after: float | None) -> float | None:
+    if is_storm(case.incident.sample):
+        return STORM_OVER_AFTER_S
     said = case.incident.sample.attributes
     if said.get(names.TEST_ALERT):
         return TEST_RESOLVES_AFTER_S

@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from alert_bridge.incidents import Case, Ending, Event, absorb, open_case
-from alert_bridge.incidents.folding import Lineage, Trouble, trouble_of
+from alert_bridge.incidents.folding import Trouble, trouble_of
+from alert_bridge.incidents.storm import STORM, Crowd, described
+from alert_bridge.intake.kinship import Kinship
 from alert_bridge.model import Record
 from alert_bridge.outbox.planning import Rules, replan
 from alert_bridge.silences import covers_event
@@ -39,6 +41,10 @@ class Desk:
         self._endings: list[tuple[Record, Ending, str]] = []
         self._sightings: list[tuple[str, str, Trouble]] = []
         self._sighted: set[tuple[str, str, str]] = set()
+        self._kinship: dict[str, Kinship] = {}  # by run
+        self._crowds: dict[tuple[str, str], Crowd] = {}
+        self._storms: set[str] = set()
+        self._folds: list[tuple[str, str, Event]] = []  # (incident that tells it, rule, event)
 
     def case_of(self, event: Event) -> Case | None:
         """The incident whose episode an event falls in, if there is one."""
@@ -58,10 +64,17 @@ class Desk:
             self._episodes[key] = {found: end or OPEN for found, end in self.book.episodes(key)}
         return self._episodes[key]
 
-    def lineage(self, run_id: str) -> Lineage:
+    def kinship(self, run_id: str) -> Kinship:
         """What is known of a run, this very request included."""
-        self.flush()
-        return self.book.lineage(run_id)
+        if run_id not in self._kinship:
+            self.flush()
+            self._kinship[run_id] = Kinship(*self.book.lineage(run_id))
+        return self._kinship[run_id]
+
+    def note_stage(self, record: Record) -> None:
+        """A stage began: the run hangs together in another way."""
+        self.book.note_stage_span(record)
+        self._kinship.pop(record.run_id, None)
 
     def sight(self, case: Case, event: Event) -> None:
         """Remember where a problem showed in its run, once per span."""
@@ -71,6 +84,8 @@ class Desk:
             self._sighted.add(mark)
             trouble = trouble_of(record, event.fingerprint, event.severity)
             self._sightings.append((record.run_id, case.incident.id, trouble))
+            if record.run_id in self._kinship and case.talks and not case.incident.root_id:
+                self._kinship[record.run_id].sighted(case.incident, trouble)
 
     def case(self, incident_id: str) -> Case | None:
         """One incident, as it stands in this transaction."""
@@ -82,7 +97,31 @@ class Desk:
         self.count_issue(event)
         self._counted[case.incident.id].append(event.record)
         self.match(event)
-        return self.put(absorb(case, event, now=self.now))
+        known = {talk.key for talk in case.talks}
+        counted = absorb(case, event, now=self.now)
+        for talk in counted.talks:
+            if talk.key not in known and talk.key in self._crowds:
+                self._crowds[talk.key].waiting += 1
+                self._crowds[talk.key].recent += 1
+        return self.put(counted)
+
+    def crowd(self, channel: str, address: str) -> Crowd:
+        """How many new problems an address has to be told of, this very request included."""
+        key = channel, address
+        if key not in self._crowds:
+            self._crowds[key] = self.book.crowd(channel, address, now=self.now)
+        return self._crowds[key]
+
+    def told_in(self, root_id: str, rule: str, event: Event) -> None:
+        """Count an event as told as part of another incident, by a rule of folding or in a storm."""
+        self._folds.append((root_id, rule, event))
+        if rule == STORM:
+            self._storms.add(root_id)
+
+    def is_silenced(self, event: Event, case: Case | None) -> bool:
+        """Whether a silence holds it back."""
+        incident_id = case.incident.id if case else ""
+        return any(covers_event(one, event, incident_id) for one in self._silences)
 
     def _under_silence(self, event: Event, case: Case) -> Event:
         """The event, held back if a silence covers it."""
@@ -107,6 +146,9 @@ class Desk:
     def put(self, case: Case) -> Case:
         """Keep a changed incident for `flush`."""
         self._cases[case.incident.id] = case
+        if case.incident.root_id:
+            for kinship in self._kinship.values():
+                kinship.forget(case.incident.id)
         if case.incident.fingerprint in self._episodes:
             self._episodes[case.incident.fingerprint][case.incident.id] = case.closed_event or OPEN
         return case
@@ -145,6 +187,10 @@ class Desk:
             for talk in saved.talks:
                 replan(self.book, saved, talk, self._rules, now=self.now)
                 self.channels.add(talk.recipient.channel)
+        self.book.note_folds(self._folds)
+        for storm in self._storms:
+            if (case := self.book.case(storm)) is not None:
+                self.book.save_case(described(case, self.book.gathered(storm)))
         for record, ending, incident_id in self._endings:
             self.book.note_ending(record, ending, incident_id)
         for run_id, incident_id, trouble in self._sightings:
@@ -152,6 +198,8 @@ class Desk:
         self.book.enter(self.matched)
         self.matched.clear()
         self._cases.clear()
+        self._folds.clear()
+        self._storms.clear()
         self._counted.clear()
         self._issues.clear()
         self._samples.clear()

@@ -21,6 +21,7 @@ from alert_bridge.incidents import (
 )
 from alert_bridge.incidents.folding import fold_under, stands_alone, trouble_of
 from alert_bridge.intake.desk import DECIDED_RECORDS_PER_INCIDENT, Desk
+from alert_bridge.intake.gathering import told_one_by_one
 from alert_bridge.intake.sifting import Sifted
 from alert_bridge.model import Record
 from alert_bridge.outbox.planning import Rules
@@ -52,7 +53,7 @@ def take(
         tally["taken"] += 1
         if item.lifecycle:
             book.note_lifecycle(item.record)
-            book.note_stage_span(item.record)
+            desk.note_stage(item.record)
             success = success_of(item.record)
             if success is not None:
                 _resolve_by(success, desk)
@@ -70,16 +71,16 @@ def take(
 
 def _tell(item: Sifted, event: Event, desk: Desk, tally: Tally) -> None:
     record, ending = event.record, ending_of(event.record)
-    if ending is not None and ending in _ENDS:
-        cause = desk.cause_of(record, ending)
-        if cause is not None and cause.talks:
-            _count_under(cause, event, desk, tally, f"its cause is incident {cause.incident.id}, which is told")
-            trouble = trouble_of(record, event.fingerprint, event.severity)
-            desk.book.note_fold(cause.incident.id, "end", event.title, record, trouble)
-            return
+    if ending is not None and _is_end_of_told(event, ending, desk, tally):
+        return
     case = desk.case_of(event)
     if case is None and _is_folded(event, ending, desk, tally):
         return
+    one_by_one = told_one_by_one(event, case, desk)
+    if one_by_one is None:
+        tally["gathered"] += 1
+        return
+    event = one_by_one
     is_new = case is None
     case = case or desk.open_case(event)
     new_run = is_new or record.run_id not in case.incident.run_ids
@@ -102,12 +103,22 @@ def _tell(item: Sifted, event: Event, desk: Desk, tally: Tally) -> None:
             _gather_echoes(record, case.incident.id, desk, tally)
 
 
+def _is_end_of_told(event: Event, ending: Ending, desk: Desk, tally: Tally) -> bool:
+    """Count an end with the incident that tells its cause."""
+    cause = desk.cause_of(event.record, ending) if ending in _ENDS else None
+    if cause is None or not cause.talks:
+        return False
+    _count_under(cause, event, desk, tally, f"its cause is incident {cause.incident.id}, which is told")
+    desk.told_in(cause.incident.id, "end", event)
+    return True
+
+
 def _is_folded(event: Event, ending: Ending | None, desk: Desk, tally: Tally) -> bool:
     """Count an error that is only the echo or the consequence of another of its run with that one."""
     record = event.record
     if not record.run_id or ending not in (None, Ending.UNCAUGHT) or record.event_name:
         return False
-    run = desk.lineage(record.run_id)
+    run = desk.kinship(record.run_id).lineage
     trouble = trouble_of(record, event.fingerprint, event.severity)
     alone = desk.book.stood_alone_before(trouble.problem, record.run_id)
     found = fold_under(trouble, run, stood_alone_before=alone)
@@ -118,7 +129,7 @@ def _is_folded(event: Event, ending: Ending | None, desk: Desk, tally: Tally) ->
         return False
     why = f"{found.rule} of incident {cause.incident.id}, which is told: {found.why}"
     _count_under(cause, event, desk, tally, why)
-    desk.book.note_fold(cause.incident.id, found.rule, event.title, record, trouble)
+    desk.told_in(cause.incident.id, found.rule, event)
     desk.sight(cause, event)
     if ending is not None:
         desk.note_ending(record, ending, cause.incident.id)
@@ -146,17 +157,17 @@ def _gather_ends(record: Record, ending: Ending | None, root_id: str, desk: Desk
 
 def _gather_echoes(record: Record, root_id: str, desk: Desk, tally: Tally) -> None:
     """Fold what came before its cause did: echoes and consequences in the same run."""
-    run = desk.lineage(record.run_id)
-    root = next((one for one in run.known if one.incident_id == root_id), None)
+    kin = desk.kinship(record.run_id)
+    root = kin.known(root_id)
     if root is None:
         return
-    for one in run.known:
-        trouble = desk.book.first_trouble(record.run_id, one.incident_id)
-        if one is root or trouble is None or desk.book.stood_alone_before(trouble.problem, record.run_id):
+    for incident_id, trouble in kin.firsts_but(root_id):
+        if fold_under(trouble, kin.lineage_of(root), stood_alone_before=False) is None:
             continue
-        found = fold_under(trouble, run, stood_alone_before=False)
+        alone = desk.book.stood_alone_before(trouble.problem, record.run_id)
+        found = fold_under(trouble, kin.lineage, stood_alone_before=alone)
         if found is not None and found.incident_id == root_id and found.rule != "re-report":
-            _fold_under(root_id, one.incident_id, record.run_id, desk, tally)
+            _fold_under(root_id, incident_id, record.run_id, desk, tally)
 
 
 def _fold_under(root_id: str, incident_id: str, run_id: str, desk: Desk, tally: Tally) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from alert_bridge.errors import StoreBusy
 from alert_bridge.incidents import expire, expires, revived
 from alert_bridge.incidents.resolve import TEST_RESOLVES_AFTER_S
+from alert_bridge.incidents.storm import STORM_OVER_AFTER_S
 from alert_bridge.outbox.planning import Rules, replan
 from alert_bridge.policy.model import Policy
 from alert_bridge.store.control import ControlStore
@@ -107,7 +108,8 @@ class Upkeep(threading.Thread):
     def _expire(self, now: int) -> set[str]:
         rules = self._rules()
         resolve_after = rules.grouping.resolve_after
-        shortest = min(TEST_RESOLVES_AFTER_S, resolve_after if resolve_after is not None else TEST_RESOLVES_AFTER_S)
+        limits = (TEST_RESOLVES_AFTER_S, STORM_OVER_AFTER_S, resolve_after)
+        shortest = min(limit for limit in limits if limit is not None)
         channels: set[str] = set()
         with self._store.writing() as book:
             for case in book.idle_cases(taken_before=now - int(shortest * NS)):

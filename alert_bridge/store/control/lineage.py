@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
+from alert_bridge.incidents.case import Event
 from alert_bridge.incidents.folding import Known, Lineage, Trouble
+from alert_bridge.incidents.storm import STORM_RATE_WINDOW_S, STORM_WAITING_WINDOW_S, WORST_NAMED, Crowd, Gathered
 from alert_bridge.model import Record, Severity
 from instrumentation import attributes as names
 
@@ -16,6 +18,7 @@ __all__ = ["LineageRows"]
 STAGES_PER_RUN = 2_000
 SIGHTINGS_PER_RUN = 2_000
 TITLE_CHARACTERS = 160
+NS = 1_000_000_000
 
 
 class LineageRows:
@@ -61,8 +64,11 @@ class LineageRows:
             ),
         )
 
-    def lineage(self, run_id: str) -> Lineage:
-        """What is known of a run, for folding: told problems that are not folded themselves, and its stages."""
+    def lineage(self, run_id: str) -> tuple[Lineage, dict[str, Trouble]]:
+        """What is known of a run, for folding: told problems that are not folded themselves, and its stages.
+
+        With it, by incident, what the first record of each in this run was.
+        """
         spans = self.connection.execute("SELECT * FROM stage_spans WHERE run_id = ?", (run_id,)).fetchall()
         upstream: dict[str, frozenset[str]] = {}
         for row in spans:
@@ -70,43 +76,62 @@ class LineageRows:
         rows = self.connection.execute(
             "SELECT s.incident_id, s.span_id, s.root, s.trouble, i.fingerprint, i.severity FROM sightings s"
             " JOIN incidents i ON i.id = s.incident_id WHERE s.run_id = ? AND i.root_id = ''"
-            " AND EXISTS (SELECT 1 FROM conversations c WHERE c.incident_id = i.id) ORDER BY i.opened_at, i.id",
+            " AND EXISTS (SELECT 1 FROM conversations c WHERE c.incident_id = i.id)"
+            " ORDER BY i.opened_at, i.id, s.rowid",
             (run_id,),
-        )
+        ).fetchall()
         seen: dict[str, list[sqlite3.Row]] = {}
         for row in rows:
             seen.setdefault(row["incident_id"], []).append(row)
-        return Lineage(
+        lineage = Lineage(
             tuple(_known(incident_id, sightings) for incident_id, sightings in seen.items()),
             {row["span_id"]: row["parent"] for row in spans},
             upstream,
         )
+        return lineage, {incident_id: _trouble(sightings[0]["trouble"]) for incident_id, sightings in seen.items()}
 
-    def first_trouble(self, run_id: str, incident_id: str) -> Trouble | None:
-        """What the first record of an incident in a run was."""
-        row = self.connection.execute(
-            "SELECT trouble FROM sightings WHERE run_id = ? AND incident_id = ? ORDER BY rowid LIMIT 1",
-            (run_id, incident_id),
-        ).fetchone()
-        return None if row is None else _trouble(row["trouble"])
-
-    def note_fold(self, root_id: str, rule: str, title: str, record: Record, trouble: Trouble) -> None:
-        """Count a record as told as part of ``root_id``."""
-        self.connection.execute(
+    def note_folds(self, folds: Iterable[tuple[str, str, Event]]) -> None:
+        """Count events as told as part of an incident: (its id, by which rule, the event)."""
+        self.connection.executemany(
             "INSERT INTO folds (root_id, run_id, fingerprint, rule, title, stage, severity, first_event, events)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT (root_id, run_id, fingerprint)"
             " DO UPDATE SET events = folds.events + 1",
-            (
-                root_id,
-                record.run_id,
-                trouble.problem,
-                rule,
-                title[:TITLE_CHARACTERS],
-                record.stage,
-                int(trouble.severity),
-                record.time,
-            ),
+            [
+                (
+                    root_id,
+                    event.record.run_id,
+                    event.fingerprint.value,
+                    rule,
+                    event.title[:TITLE_CHARACTERS],
+                    event.record.stage,
+                    int(event.severity),
+                    event.record.time,
+                )
+                for root_id, rule, event in folds
+            ],
         )
+
+    def gathered(self, root_id: str) -> Gathered:
+        """What a storm holds, each problem once however many runs it came from; the worst first."""
+        problems, records = self.connection.execute(
+            "SELECT count(DISTINCT fingerprint), coalesce(sum(events), 0) FROM folds WHERE root_id = ?", (root_id,)
+        ).fetchone()
+        worst = self.connection.execute(
+            "SELECT title, sum(events) AS records FROM folds WHERE root_id = ? GROUP BY fingerprint"
+            " ORDER BY max(severity) DESC, records DESC, min(first_event), title LIMIT ?",
+            (root_id, WORST_NAMED),
+        ).fetchall()
+        return Gathered(problems, records, [(row["title"], row["records"]) for row in worst])
+
+    def crowd(self, channel: str, address: str, *, now: int) -> Crowd:
+        """How many new problems an address has to be told of, and how many it has had within the last minute."""
+        row = self.connection.execute(
+            "SELECT coalesce(sum(first_told_at = 0 AND queued > 0 AND quiet_until = 0), 0) AS waiting,"
+            " coalesce(sum(opened_at > ?), 0) AS recent FROM conversations"
+            " WHERE channel = ? AND address = ? AND opened_at > ? AND state = 'open'",
+            (now - int(STORM_RATE_WINDOW_S * NS), channel, address, now - int(STORM_WAITING_WINDOW_S * NS)),
+        ).fetchone()
+        return Crowd(row["waiting"], row["recent"])
 
     def note_loner(self, fingerprint: str, run_id: str) -> None:
         """Remember that a problem stood alone in a run."""

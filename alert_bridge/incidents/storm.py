@@ -1,0 +1,97 @@
+"""A storm: more new problems than a person can be told of one by one. What is beyond is one message, counted exactly.
+
+Only first messages of problems that nobody heard of are gathered. What is CRITICAL, and what somebody was told of
+already, goes its own way. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from alert_bridge.incidents.case import Case, Event
+from alert_bridge.model import Fingerprint, Recipient, Record, Severity
+from instrumentation import attributes as names
+
+__all__ = [
+    "STORM",
+    "STORM_A_MINUTE",
+    "STORM_OVER_AFTER_S",
+    "STORM_RATE_WINDOW_S",
+    "STORM_WAITING",
+    "STORM_WAITING_WINDOW_S",
+    "Crowd",
+    "Gathered",
+    "described",
+    "is_storm",
+    "may_be_gathered",
+    "of_storm",
+]
+
+STORM = "storm"  # the value of `pipeline.alerts.watch` on its record
+STORM_WAITING = 30  # so many first messages already wait for one address: the next problems are gathered
+STORM_WAITING_WINDOW_S = 300.0  # of these; older ones wait for something else, such as a channel that is away
+STORM_A_MINUTE = 60  # or so many new problems within a minute, however fast the channel takes them
+STORM_RATE_WINDOW_S = 60.0
+STORM_OVER_AFTER_S = 120.0  # nothing new for so long
+WORST_NAMED = 3
+TITLE = "Many problems at once"
+TITLE_CHARACTERS = 60
+
+
+@dataclass(slots=True)
+class Crowd:
+    """New problems of one address: how many wait for their first message, and how many came within the last minute."""
+
+    waiting: int = 0
+    recent: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next problem would be one too many."""
+        return self.waiting >= STORM_WAITING or self.recent >= STORM_A_MINUTE
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What a storm holds: problems, records, and the worst of them as (title, records)."""
+
+    problems: int
+    records: int
+    worst: Sequence[tuple[str, int]]
+
+
+def may_be_gathered(event: Event) -> bool:
+    """Whether an event may be told in a storm's message: never CRITICAL, nor what the bridge says by itself."""
+    own = (names.TEST_ALERT, names.OWN_TROUBLE, names.DIGEST, names.WATCHED)
+    return event.severity < Severity.CRITICAL and not any(event.record.attributes.get(name) for name in own)
+
+
+def of_storm(event: Event, recipients: tuple[Recipient, ...], found: Fingerprint) -> Event:
+    """The event as a record of the storm of its pipeline, ``found``, for those who are told of it that way."""
+    return replace(
+        event, fingerprint=found, title="many problems at once", recipients=recipients, effect="", runbook=""
+    )
+
+
+def is_storm(record: Record) -> bool:
+    """Whether an incident with this sample is a storm."""
+    return record.attributes.get(names.WATCHED) == STORM
+
+
+def described(case: Case, gathered: Gathered) -> Case:
+    """The storm's incident with a text that says what it holds by now."""
+    incident = case.incident
+    worst = "; ".join(
+        f"{title[:TITLE_CHARACTERS].strip()} ({records:,})" for title, records in gathered.worst[:WORST_NAMED]
+    )
+    title = f"{gathered.problems:,} more problem{'s' if gathered.problems > 1 else ''}, too many to tell one by one"
+    kept = {name: value for name, value in incident.sample.attributes.items() if not name.startswith("exception.")}
+    kept.pop(names.TEMPLATE, None)
+    sample = replace(
+        incident.sample,
+        body=f"{title}: {gathered.records:,} records. Worst: {worst}",
+        event_name="",
+        attributes={**kept, names.WATCHED: STORM},
+    )
+    return replace(case, incident=replace(incident, title=TITLE, stage="", sample=sample))
