@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from alert_bridge.errors import DeliveryError
 from alert_bridge.exporters.base import Batch, Signal, Taken, Tally
 from alert_bridge.exporters.prefect.annotations import Annotations
 from alert_bridge.exporters.prefect.api import Api
@@ -131,7 +132,11 @@ class PrefectExporter:
         done = 0
         for key, new in news.items():
             run = self._runs[key]
-            sent, refused = self._bring(run, new, batch, least or Severity.TRACE)
+            try:
+                sent, refused = self._bring(run, new, batch, least or Severity.TRACE)
+            except DeliveryError:
+                run.is_ours = False  # it may have taken what it did not confirm
+                raise
             tallies[Signal.LOGS].update(sent=sent, refused=refused)
             done += sent + refused
         tallies[Signal.LOGS]["skipped"] = len(batch.logs) - done

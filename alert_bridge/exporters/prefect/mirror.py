@@ -19,7 +19,7 @@ from alert_bridge.exporters.prefect.payloads import (
     log_body,
     log_key,
     task_run_body,
-    task_run_events,
+    task_run_event,
     task_run_id,
 )
 from alert_bridge.exporters.prefect.runs import FAR_FUTURE, Run, Stage
@@ -33,7 +33,7 @@ NOT_FOUND = 404
 EVENTS_AT_ONCE = 200
 LOGS_AT_ONCE = 500
 LOG_BYTES_AT_ONCE = 1_000_000
-VERIFY_AFTER_S = 2.0
+VERIFY_AFTER_S = 10.0  # a busy server takes seconds to record events
 RESENDS_MOST = 2
 SETTLE_S = 0.5  # before an end is told: what its edges lead to may be on its way in another lane or process
 
@@ -56,10 +56,10 @@ class Mirror:
             found, is_new = self._api.created("flow_runs/", flow_run_body(run, self._flow(run), begun))
             run.flow_run = found["id"]
             if is_new:
-                run.told_state = _told(begun)
+                run.told_state, run.is_ours = _told(begun), True
                 return
             again = True
-        if again:
+        if again and not run.is_ours:
             self._look(run)
 
     def tell_state(self, run: Run, trouble: str, *, caught_up: bool) -> None:
@@ -79,12 +79,11 @@ class Mirror:
     def tell_stages(self, run: Run, stages: Iterable[Stage], *, now: int) -> None:
         """How these stages stand, as far as Prefect does not know it yet: beginnings at once, ends a moment later."""
         news = sorted((each for each in stages if each.started and _is_news(each)), key=lambda each: each.started)
-        due = []
+        due: list[tuple[Stage, bool]] = []
         for stage in news:
             stage.known_at = stage.known_at or (now if stage.ended else 0)
-            is_settled = stage.ended and now - stage.known_at >= SETTLE_S * NS
-            if is_settled or not stage.told_start:
-                due.append((stage, bool(is_settled)))
+            if not stage.ended or now - stage.known_at >= SETTLE_S * NS:
+                due.append((stage, bool(stage.ended)))
         if self._records_events:
             self._tell_by_events(run, due, now=now)
         else:
@@ -94,7 +93,7 @@ class Mirror:
     def tell_logs(self, run: Run, records: Sequence[Record], *, again: bool) -> int:
         """The lines; returns how many the server refused for good."""
         lines: list[Log] = [log_body(run, record) for record in records]
-        if again and lines:
+        if again and lines and not run.is_ours:
             lines = self._missing(run, lines)
         refused = 0
         chunk: list[Log] = []
@@ -191,7 +190,7 @@ class Mirror:
 
     def _tell_by_events(self, run: Run, due: Sequence[tuple[Stage, bool]], *, now: int) -> None:
         """Stages, each with its end or only its beginning."""
-        events = [event for stage, with_end in due for event in task_run_events(run, stage, with_end=with_end)]
+        events = [task_run_event(run, stage, with_end=with_end) for stage, with_end in due]
         for start in range(0, len(events), EVENTS_AT_ONCE):
             self._api.post("events", events[start : start + EVENTS_AT_ONCE])
         for stage, with_end in due:
