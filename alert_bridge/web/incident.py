@@ -155,6 +155,7 @@ def show_incident(site: Site, request: Request) -> Response:
         focus=focus,
         record=record,
         reason=_reason(record, incident.title),
+        wandb_run=record.text(names.WANDB_RUN_URL),
         code_place=visible(":".join(part for part in where[:2] if part) + (f" in {where[2]}" if where[2] else "")),
         path_names=[visible(name) for name in stage_path(spans, focus.span_id)],
         tree=waterfall(spans, focus=focus.span_id, echoes=focus.echoes, moment=focus.time),

@@ -13,13 +13,14 @@ from alert_bridge.model import Span
 from alert_bridge.store.interface import RunSummary
 from alert_bridge.web.site import NotFound, Site
 from alert_bridge.web.waterfall import waterfall
-from alert_bridge.web.wording import duration, first_line, percent, visible
+from alert_bridge.web.wording import duration, first_line, is_web_link, percent, visible
 from instrumentation import attributes as names
 
 __all__ = ["found_run", "result_state", "show_run", "show_runs"]
 
 MAX_RUNS: Final = 50
 MAX_STAGES: Final = 200
+MAX_WANDB_RUNS: Final = 20
 _STATUS_ERROR: Final = 2
 
 
@@ -71,6 +72,12 @@ def _stages(spans: Sequence[Span]) -> tuple[Stage, ...]:
     )
 
 
+def _wandb_runs(spans: Sequence[Span]) -> tuple[str, ...]:
+    """Addresses of the W&B runs that the program itself has, in the order of its stages."""
+    told = (str(span.attributes.get(names.WANDB_RUN_URL, "")) for span in sorted(spans, key=lambda span: span.start))
+    return tuple(dict.fromkeys(address for address in told if is_web_link(address)))[:MAX_WANDB_RUNS]
+
+
 def found_run(site: Site, request: Request) -> RunSummary:
     """The run of the address.
 
@@ -106,5 +113,6 @@ def show_run(site: Site, request: Request) -> Response:
         state=result_state(run),
         incidents=site.control.incidents_of_run(run.run_id),
         stages=_stages(spans),
+        wandb_runs=_wandb_runs(spans),
         tree=waterfall(spans),
     )
