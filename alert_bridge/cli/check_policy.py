@@ -29,7 +29,7 @@ __all__ = ["command"]
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of text.")
 def command(file: Path | None, table: Path | None, *, as_json: bool) -> None:
-    """Check a policy file, by line and column, and say in five lines what it would do.
+    """Check a policy file, by line and column, and say in a few lines what it would do.
 
     FILE: default $PIPELINE_ALERTS_POLICY, else ./alerting.yaml, else the packaged policy.
 

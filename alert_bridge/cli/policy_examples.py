@@ -6,7 +6,11 @@ In YAML they are a list below the key `examples`; a record has the keys that rul
       record: {severity: WARNING, body: "store falls back to cache"}
       told: {slack: [mdd, infrastructure], email: [mdd]}     # or: told: nobody
       becomes: ERROR                                         # optional
-      at: 2026-12-01                                         # optional: which month's person is on duty
+      at: 2026-12-01T03:00                                   # optional: the month's person, and who is quiet then
+      held: [mdd]                                            # optional: who hears of it only after quiet hours
+      silences: [{body: "*cache*"}]                          # optional: in force; told is then whom it leaves
+      open: ERROR                                            # optional: it is known, and was told as this bad
+      says: {slack: repeated, email: reminder}               # optional: what is said next, or nothing
 
 A CSV has a column per key; `slack` and `email` hold names with spaces between them, empty for nobody.
 """
@@ -16,11 +20,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from alert_bridge.cli.policy_moments import Moment, held, next_words, read_moment, silent
 from alert_bridge.errors import UsageError
 from alert_bridge.model import Record, Severity
 from alert_bridge.policy.model import Policy
@@ -33,7 +38,7 @@ __all__ = ["Difference", "Example", "compare", "read_examples"]
 CHANNELS: Final = ("slack", "email")
 MAX_CSV_BYTES = 1_000_000
 
-_FIELDS: Final = ("name", "record", "told", "becomes", "at")
+_FIELDS: Final = ("name", "record", "told", "becomes", "at", "held", "silences", "open", "says")
 _NAMED: Final = {"pipeline": names.PIPELINE_NAME, "environment": names.DEPLOYMENT_ENVIRONMENT, "stage": names.STAGE}
 _NANOSECONDS: Final = 1_000_000_000
 
@@ -48,6 +53,7 @@ class Example:
     told: Mapping[str, frozenset[str]]
     becomes: Severity | None = None
     at: int | None = None
+    moment: Moment = field(default_factory=Moment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +87,11 @@ def compare(examples: tuple[Example, ...], policy: Policy, now_ns: int) -> Itera
     for example in examples:
         judgement = judge(example.record, policy)
         reached: dict[str, set[str]] = {channel: set() for channel in CHANNELS}
-        for recipient in recipients(judgement, example.record, policy, now_ns if example.at is None else example.at):
+        now = now_ns if example.at is None else example.at
+        told = recipients(judgement, example.record, policy, now)
+        if silent(example.moment, example.record, judgement):
+            told = ()
+        for recipient in told:
             reached[recipient.channel].update(recipient.audiences)
         points = [
             (channel, _listed(example.told[channel]), _listed(reached[channel]))
@@ -90,6 +100,14 @@ def compare(examples: tuple[Example, ...], policy: Policy, now_ns: int) -> Itera
         ]
         if example.becomes is not None and judgement.severity is not example.becomes:
             points.append(("severity", example.becomes.name, judgement.severity.name))
+        if example.moment.held is not None and example.moment.held != (late := held(told, judgement, policy, now)):
+            points.append(("held", _listed(example.moment.held), _listed(late)))
+        words = next_words(example.moment, told, judgement, policy)
+        points += [
+            (f"says {channel}", word, words[channel])
+            for channel, word in example.moment.says.items()
+            if word != words[channel]
+        ]
         if points:
             because = tuple(
                 f"{policy.path}:{line}: {what}" if line else f"the record {what}" for line, what in judgement.trail
@@ -124,9 +142,8 @@ def _yaml_example(source: Source, index: int, row: Plain) -> Example:
     if not isinstance(told, dict) or any(channel not in CHANNELS for channel in told):
         raise UsageError(f"{place}: told is a mapping of {' and '.join(CHANNELS)} to lists of audiences, or nobody")
     expected = {channel: _audiences(told.get(channel)) for channel in CHANNELS}
-    return _example(
-        place, line, texts, expected, {key: str(row[key]) for key in ("name", "becomes", "at") if row.get(key)}
-    )
+    about = {key: str(row[key]) for key in ("name", "becomes", "at") if row.get(key)}
+    return replace(_example(place, line, texts, expected, about), moment=read_moment(place, row))
 
 
 def _audiences(value: Plain) -> frozenset[str]:

@@ -1,9 +1,10 @@
-"""What a valid policy would do, in five lines. Pure."""
+"""What a valid policy would do, in five lines, and one each for what it watches and whom it does not wake. Pure."""
 
 from __future__ import annotations
 
 from alert_bridge.model import Audience, Duty, Severity
 from alert_bridge.policy.model import Contact, Policy, Route
+from alert_bridge.quiet import DAYS
 from alert_bridge.routing import on_duty
 
 __all__ = ["summarise"]
@@ -21,6 +22,8 @@ def summarise(policy: Policy, now_ns: int) -> tuple[str, ...]:
         _exporters(policy),
         _rotas(policy, now_ns),
         _rhythm(policy),
+        *_watched(policy),
+        *_quiet(policy),
     )
 
 
@@ -79,6 +82,34 @@ def _rhythm(policy: Policy) -> str:
         f"One message per problem: held {hold} (CRITICAL: not held), then edited; reminder after"
         f" {_time(policy.grouping.repeat_after)}; over with {until}. Exceptions: {_counted(len(policy.rules), 'rule')}"
     )
+
+
+def _watched(policy: Policy) -> tuple[str, ...]:
+    """What must happen, and who hears how a run went; nothing where nothing is asked for."""
+    late = [key for key, run in policy.runs.items() if run.schedule and run.late_after is not None]
+    silent = [key for key, run in policy.runs.items() if run.silent_after is not None]
+    parts = [
+        f"{_counted(len(policy.expectations), 'record')} must come" if policy.expectations else "",
+        f"late starts of {', '.join(late)}" if late else "",
+        f"silence of {', '.join(silent)}" if silent else "",
+        f"digest of each run to {', '.join(policy.audiences[key].name for key in policy.digest_to)}"
+        if policy.digest_to
+        else "",
+    ]
+    said = "; ".join(part for part in parts if part)
+    return (f"Watched: {said}",) if said else ()
+
+
+def _quiet(policy: Policy) -> tuple[str, ...]:
+    parts = []
+    for key, times in policy.quiet.items():
+        spans = ", ".join(
+            f"{each.start:%H:%M}-{each.end:%H:%M} {each.zone.key}"
+            + ("" if len(each.days) == len(DAYS) else f" ({' '.join(DAYS[day] for day in sorted(each.days))})")
+            for each in times
+        )
+        parts.append(f"{policy.audiences[key].name} {spans}")
+    return (f"Quiet, but for CRITICAL: {'; '.join(parts)}",) if parts else ()
 
 
 def _threshold(route: Route) -> str:

@@ -121,7 +121,7 @@ def _run_paragraphs(digest: RunDigest) -> tuple[tuple[str, str], ...]:
         ),
         ("Stages", _bullets([_stage(stage) for stage in digest.stages], MAX_STAGES)),
         ("Warnings, told only here", _warnings(digest)),
-        ("Counted, not told", ", ".join(f"{count:,} {one_line(name)}" for name, count in digest.held_back if count)),
+        ("Counted, not told", ", ".join(f"{one_line(name)}: {count:,}" for name, count in digest.held_back if count)),
     )  # fmt: skip
     return tuple((heading, text) for heading, text in candidates if text)
 

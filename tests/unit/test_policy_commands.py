@@ -73,7 +73,7 @@ def test_the_caret_stays_in_sight_on_a_very_long_line(policy):
     assert shown[1][shown[2].index("^") :].startswith("owwner")
 
 
-def test_a_valid_policy_says_in_five_lines_what_it_does(policy):
+def test_a_valid_policy_says_in_a_few_lines_what_it_does(policy):
     result = call(check_policy.command, policy)
 
     assert result.exit_code == 0
@@ -85,6 +85,7 @@ def test_a_valid_policy_says_in_five_lines_what_it_does(policy):
         f"  On top, every alert: Monthly-Run Responsible is {'Kim' if in_november() else '#stand-in'}\n"
         "  One message per problem: held 90 s in Slack, 90 s in Email (CRITICAL: not held), then edited;"
         " reminder after 36 h; over with 2 d without a new record. Exceptions: 1 rule\n"
+        "  Watched: digest of each run to Monthly-Run Responsible\n"
     )
 
 
@@ -112,7 +113,7 @@ def test_json_has_the_same_in_fields(policy):
     policy.write_text(POLICY.replace("version: 1", "version: 7"))
     bad = json.loads(call(check_policy.command, policy, "--json").stdout)
 
-    assert (good["valid"], good["errors"], len(good["summary"])) == (True, [], 5)
+    assert (good["valid"], good["errors"], len(good["summary"])) == (True, [], 6)
     assert (bad["valid"], bad["errors"]) == (
         False,
         [

@@ -369,7 +369,7 @@ def test_a_digest_of_a_bad_run_says_what_failed_and_what_is_open(months):
     assert parts["Incidents"].startswith("1. ERROR train: loss is NaN")
     assert parts["Models that failed"] == "• brown_heron, in train"
     assert "1 failed" in parts["Stages"]
-    assert parts["Counted, not told"] == "1 records lowered or dropped by a rule"
+    assert parts["Counted, not told"] == "records lowered or dropped by a rule: 1"
     assert message.severity is Severity.ERROR
 
 

@@ -54,7 +54,7 @@ def payload_of(message: Message, *, meant_for: str = "") -> Payload:
     links = _links(message, MAX_CHARS - len(lead) - len(detail) - len(facts) - len(" · "))
     context = [text for text in (facts, links) if text]
     blocks = [_section(text) for text in (lead, detail) if text]
-    if message.duty is Duty.INFORM:
+    if detail:  # three blocks at most
         blocks += [_context(" · ".join(context))] if context else []
     else:
         blocks += [_context(text) for text in context]
