@@ -13,6 +13,8 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Final
 
+from instrumentation.attributes import RECORD_UID
+
 __all__ = [
     "Part",
     "encode_log",
@@ -20,6 +22,7 @@ __all__ = [
     "encode_metric",
     "encode_request",
     "encode_resource",
+    "encode_severity",
     "encode_span",
 ]
 
@@ -57,7 +60,8 @@ def _utf8(text: str) -> bytes:
 
 
 def _chunk(tag: bytes, payload: bytes) -> bytes:
-    return tag + _varint(len(payload)) + payload
+    size = len(payload)
+    return tag + (_ONE_BYTE[size] if size < 128 else _varint(size)) + payload  # noqa: PLR2004 - the same, without a call
 
 
 def _any(value: object, depth: int = 0) -> bytes:
@@ -110,6 +114,9 @@ def _attributes(tag: bytes, attributes: Mapping[str, object]) -> Iterable[bytes]
             yield _chunk(tag, _pair(name, value))
 
 
+_UID_NAME: Final = _name(RECORD_UID)
+
+
 @lru_cache(1024)
 def _id(text: str, size: int) -> bytes:
     try:
@@ -128,9 +135,9 @@ def encode_log(
     *,
     time: int,
     observed: int,
-    severity: int,
-    severity_text: str,
+    severity: bytes,
     body: str,
+    uid: str,
     attributes: Mapping[str, object],
     fixed: bytes = b"",
     trace_id: str = "",
@@ -139,18 +146,19 @@ def encode_log(
 ) -> bytes:
     """A `LogRecord` message. Times in nanoseconds since the epoch; ids as hex, wrong ones are left out.
 
+    ``severity`` comes from `encode_severity`; ``uid`` is ASCII and becomes an attribute.
     ``fixed`` are attributes that `encode_log_attributes` made ready, because they are the same in many records.
     """
     parts = [
         b"\x09",
         _fixed64(time % _UINT64),
-        b"\x10",
-        _ONE_BYTE[severity],
-        _text_field(b"\x1a", severity_text),
+        severity,
         _chunk(b"\x2a", _chunk(b"\x0a", _utf8(body))),
         fixed,
-        *_attributes(b"\x32", attributes),
+        _chunk(b"\x32", _UID_NAME + _chunk(b"\x12", _chunk(b"\x0a", uid.encode()))),
     ]
+    if attributes:
+        parts += _attributes(b"\x32", attributes)
     if trace_id:
         trace, span = _id(trace_id, 16), _id(span_id, 8)
         if trace:
@@ -161,6 +169,11 @@ def encode_log(
     if event_name:
         parts.append(_text_field(b"\x62", event_name))
     return b"".join(parts)
+
+
+def encode_severity(number: int, text: str) -> bytes:
+    """Severity number and text as a part of a `LogRecord` message."""
+    return b"\x10" + _ONE_BYTE[number] + _text_field(b"\x1a", text)
 
 
 def encode_log_attributes(attributes: Mapping[str, object]) -> bytes:

@@ -34,10 +34,7 @@ class Item(NamedTuple):
     end: int
     kind: str
     part: Part
-
-    @property
-    def size(self) -> int:
-        return len(self.part[2])
+    size: int  # bytes of the part
 
 
 @dataclass(frozen=True, slots=True)

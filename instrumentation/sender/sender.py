@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import threading
 import time
 from collections import Counter, deque
@@ -20,9 +19,11 @@ from typing import Any, Final
 from instrumentation.child._pipeline_alerts_child.names import JOURNAL_SUFFIX
 from instrumentation.sender import journals as files
 from instrumentation.sender.aside import set_aside, set_item_aside
+from instrumentation.sender.bell import Bell
 from instrumentation.sender.journals import Journal, Line
 from instrumentation.sender.lanes import Item, Lane, Settled
 from instrumentation.sender.logfile import RunLog
+from instrumentation.sender.relays import Relays
 from instrumentation.sender.shedding import shed
 from instrumentation.sender.translation import Entry, Source, translate
 from instrumentation.sender.transport import Transport
@@ -85,8 +86,8 @@ class Sender:
         self._log = log
         self._observe = observe
         self._greet = greet
-        self._poke = poke
-        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._bell = Bell(poke)
+        self._relays = Relays(folder)
         self._journals: dict[str, Journal] = {}
         self._stored = files.load_offsets(folder).get("journals", {})
         self._queued: dict[str, deque[Item]] = {"urgent": deque(), "bulk": deque()}
@@ -112,8 +113,7 @@ class Sender:
 
     def wake(self) -> None:
         """Asks for a turn now."""
-        with contextlib.suppress(OSError):
-            os.write(self._wake_write, b"\0")
+        self._bell.ring()
 
     def catch_up(self, within_s: float = CATCH_UP_S) -> None:
         """Waits, not for long, until what is written so far was seen, so that what it tells is known."""
@@ -221,15 +221,7 @@ class Sender:
             until = min(until, self._stop_at, now + LAST_POLL_S)
         elif self._queued["bulk"] and self._lanes["bulk"].is_free:
             until = min(until, self._last_bulk + BULK_FLUSH_S)
-        sources = [self._wake_read] + ([self._poke.fileno()] if self._poke else [])
-        ready, _, _ = select.select(sources, (), (), max(until - now, 0.0))
-        if self._wake_read in ready:
-            with contextlib.suppress(OSError):
-                os.read(self._wake_read, 4096)
-        if self._poke and self._poke.fileno() in ready:
-            with contextlib.suppress(OSError):
-                while True:
-                    self._poke.recv(16)
+        self._bell.wait(until - now)
 
     def _finish(self) -> None:
         files.save_offsets(self.folder, self._journals, self.counts)
@@ -299,7 +291,8 @@ class Sender:
         assert journal.source is not None
         if is_new:
             self._show(entry, journal.source)
-        item = Item(journal, line.end, entry.kind, (journal.source.resource, entry.scope, entry.message))
+        message = entry.message
+        item = Item(journal, line.end, entry.kind, (journal.source.resource, entry.scope, message), len(message))
         if entry.is_urgent and is_new and self._has_room("urgent"):
             journal.urgent[line.end] = line.start
             journal.early.add(line.end)
@@ -316,6 +309,9 @@ class Sender:
             return None
         assert journal.source is not None
         try:
+            if "p" in parsed and self._relays.is_copy(parsed):
+                self.counts["relayed"] += is_new
+                return None
             return translate(parsed, journal.source, with_log_line=is_new and self._log is not None)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             journal.bad_lines += 1
@@ -394,6 +390,7 @@ class Sender:
                 continue
             since = self._dead_since.setdefault(name, now)
             if now - since >= REMOVE_AFTER_S and not journal.lost:
+                self._relays.remember(journal)
                 with contextlib.suppress(OSError):
                     journal.path.unlink()
                 del self._journals[name]

@@ -32,6 +32,7 @@ MAX_SITES_KNOWN: Final = 4096  # of one process
 MAX_STAGES_KNOWN: Final = 10_000  # of one process
 ERROR_LEVELNO: Final = 40
 _SEVERITY: Final = dict(names.SEVERITY_OF_LEVEL)
+_OF_A_SITE: Final = ("f", "o", "i", "h", "st", "n", "l", "g")
 _LEVEL_TEXT: Final = {50: "CRITICAL", 40: "ERROR", 30: "WARNING", 20: "INFO", 10: "DEBUG"}
 
 
@@ -148,7 +149,7 @@ def _log(line: Mapping[str, Any], source: Source, *, with_log_line: bool) -> Ent
         message,
         body,
         event_name,
-        {**site.attributes, **own, names.RECORD_UID: uid},
+        {**site.attributes, **own} if own else site.attributes,
         trace_id,
         span_id,
         _log_line(moment, uid, body, line, source, site, own) if with_log_line else "",
@@ -158,8 +159,7 @@ def _log(line: Mapping[str, Any], source: Source, *, with_log_line: bool) -> Ent
 def _site_of(line: Mapping[str, Any], source: Source) -> Site:
     arguments = line.get("a")
     template = line["m"] if arguments else line.get("mt")
-    get = line.get
-    key = (template, get("f"), get("o"), get("i"), get("h"), get("st"), get("n"), get("l"), get("g"))
+    key = (template, *map(line.get, _OF_A_SITE))
     known = source.sites.get(key)
     if known is not None:
         return known

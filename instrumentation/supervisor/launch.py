@@ -27,6 +27,8 @@ from instrumentation.supervisor.spawning import NotStarted, Program, block_signa
 
 __all__ = ["CHILD_PATH", "Launch"]
 
+OTEL_LOGS_EXPORTER: Final = "OTEL_LOGS_EXPORTER"
+_OTEL_LOGS_ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 CHILD_PATH: Final = Path(__file__).resolve().parent.parent / "child"
 
 
@@ -79,11 +81,14 @@ class Launch:
         journal = Journal(str(folder.path))
         if not journal.open():
             raise OSError("the disk is full")
+        journal.allocate_reserve()
         poke_path, poke = bind_poke(environ)
         output = Output()  # forks its copiers, so before any thread
         mask = block_signals()
         program, failure = None, None
         given = _environ_for(environ, folder.path, run_id, pipeline, f"00-{trace_id}-{span_id}-01", poke_path)
+        if would_tell_twice(_chosen(environ), settings.endpoint):
+            given[OTEL_LOGS_EXPORTER] = "none"
         announcement = announce_run(environ, given)
         try:
             program = Program.start(command, given, mask, output.file_actions)
@@ -95,6 +100,26 @@ class Launch:
             folder, journal, poke, poke_path, output, program, failure,
             announcement,
         )  # fmt: skip
+
+
+def _chosen(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment without the exporter that `opentelemetry-instrument` in front of us made its default."""
+    try:
+        given = Path("/proc/self/environ").read_bytes()
+    except OSError:
+        return environ
+    if f"{OTEL_LOGS_EXPORTER}=".encode() in given:
+        return environ
+    return {name: value for name, value in environ.items() if name != OTEL_LOGS_EXPORTER}
+
+
+def would_tell_twice(environ: Mapping[str, str], endpoint: str) -> bool:
+    """Whether `opentelemetry-instrument`, should the program use it, would send its records where we send them."""
+    if OTEL_LOGS_EXPORTER in environ:
+        return False
+    named = (environ.get(name, "").strip().rstrip("/") for name in _OTEL_LOGS_ENDPOINTS)
+    own = next(filter(None, named), endpoint)
+    return own.removesuffix("/v1/logs") == endpoint
 
 
 def _environ_for(

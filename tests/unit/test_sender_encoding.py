@@ -14,7 +14,14 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from instrumentation.sender.encoding import encode_log, encode_metric, encode_request, encode_resource, encode_span
+from instrumentation.sender.encoding import (
+    encode_log,
+    encode_metric,
+    encode_request,
+    encode_resource,
+    encode_severity,
+    encode_span,
+)
 
 TRACE, SPAN_ID, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", "00f067aa0ba902b7"
 VALUES = st.recursive(
@@ -41,7 +48,8 @@ def plain(value: AnyValue) -> object:
 
 def log(**changes: object) -> LogRecord:
     given_values: dict[str, object] = {
-        "time": 1, "observed": 2, "severity": 17, "severity_text": "ERROR", "body": "boom", "attributes": {},
+        "time": 1, "observed": 2, "severity": encode_severity(17, "ERROR"), "body": "boom", "uid": "t-1",
+        "attributes": {},
     }  # fmt: skip
     return LogRecord.FromString(encode_log(**{**given_values, **changes}))  # type: ignore[arg-type]
 
@@ -57,14 +65,15 @@ def test_a_log_record_keeps_every_field() -> None:
     )
     assert (read.body.string_value, read.event_name) == ("boom", "pipeline.run.end")
     assert (read.trace_id.hex(), read.span_id.hex()) == (TRACE, SPAN_ID)
-    assert [(pair.key, pair.value.int_value) for pair in read.attributes] == [("a", 1)]
+    assert [(pair.key, pair.value.int_value) for pair in read.attributes] == [("log.record.uid", 0), ("a", 1)]
+    assert read.attributes[0].value.string_value == "t-1"
 
 
 @given(st.dictionaries(st.text(max_size=20), VALUES, max_size=6))
 def test_any_attributes_come_back_as_they_were(attributes: dict[str, object]) -> None:
     read = log(attributes=attributes)
 
-    assert {pair.key: plain(pair.value) for pair in read.attributes} == attributes
+    assert {pair.key: plain(pair.value) for pair in read.attributes[1:]} == attributes
 
 
 @given(st.text(st.characters(), max_size=50))
@@ -77,9 +86,9 @@ def test_any_text_is_valid_utf8_on_the_wire(text: str) -> None:
 def test_what_does_not_fit_becomes_text_instead_of_an_error() -> None:
     read = log(attributes={"big": 1 << 70, "nan": math.nan, "odd": {1, 2}}, trace_id="no hex", span_id="x")
 
-    assert plain(read.attributes[0].value) == str(1 << 70)
-    assert math.isnan(read.attributes[1].value.double_value)
-    assert plain(read.attributes[2].value) == "{1, 2}"
+    assert plain(read.attributes[1].value) == str(1 << 70)
+    assert math.isnan(read.attributes[2].value.double_value)
+    assert plain(read.attributes[3].value) == "{1, 2}"
     assert read.trace_id == b""
 
 

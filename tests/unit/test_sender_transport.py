@@ -46,7 +46,7 @@ class ScriptedLane(Lane):
 
 def items(count: int, kind: str = "log") -> list[Item]:
     journal = Journal(Path("x.jsonl"), {})
-    return [Item(journal, end, kind, (b"", "", b"")) for end in range(1, count + 1)]
+    return [Item(journal, end, kind, (b"", "", b""), 0) for end in range(1, count + 1)]
 
 
 def run(lane: Lane, batch: list[Item], now: float = 0.0) -> list[tuple[int, str]]:

@@ -1,0 +1,39 @@
+"""What wakes the sender: a thread of ours by a pipe, a child's ERROR by a datagram; else nothing until its time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+from typing import Any
+
+__all__ = ["Bell"]
+
+
+class Bell:
+    """Rung from any thread, waited for in one.
+
+    Args:
+        poke: a bound UNIX datagram socket that children send a byte to; None where there was no place for one.
+    """
+
+    def __init__(self, poke: Any) -> None:
+        self._poke = poke
+        self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def ring(self) -> None:
+        """Ends the wait, or the next one."""
+        with contextlib.suppress(OSError):
+            os.write(self._write, b"\0")
+
+    def wait(self, seconds: float) -> None:
+        """Returns when it was rung, or after so many seconds."""
+        sources = [self._read] + ([self._poke.fileno()] if self._poke else [])
+        ready, _, _ = select.select(sources, (), (), max(seconds, 0.0))
+        if self._read in ready:
+            with contextlib.suppress(OSError):
+                os.read(self._read, 4096)
+        if self._poke and self._poke.fileno() in ready:
+            with contextlib.suppress(OSError):
+                while True:
+                    self._poke.recv(16)
