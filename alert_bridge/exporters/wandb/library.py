@@ -50,7 +50,7 @@ log = logging.getLogger(__name__)
 def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment that W&B may see."""
     kept = {name: value for name, value in environ.items() if not name.startswith("OTEL_") and name not in _NOT_OURS}
-    return kept | {"WANDB_ERROR_REPORTING": "false"}
+    return kept | {"WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ class Syncing:
 
     def __init__(self, settings: WandbSettings, environ: Mapping[str, str]) -> None:
         self._settings = settings
-        self._environ = clean_environment(environ) | {"WANDB_API_KEY": settings.key, "WANDB_SILENT": "true"}
+        self._environ = clean_environment(environ) | {"WANDB_API_KEY": settings.key}
         if settings.base_url:
             self._environ["WANDB_BASE_URL"] = settings.base_url
         self._environ.pop("WANDB_MODE", None)  # it would stay offline
