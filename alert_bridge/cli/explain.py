@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
 import click
 
+from alert_bridge.cli.wishes import AUTHOR, STATE, state_of
 from alert_bridge.errors import UsageError
 from alert_bridge.fingerprint import Said, of
+from alert_bridge.fingerprint.aliases import Merge
 from alert_bridge.model import Fingerprint
+from alert_bridge.store.control import ControlStore, open_reader
 
 __all__ = ["command"]
+
+TEXTS_SHOWN = 12
 
 _FIELDS = {
     "pipeline.fingerprint": "own",
@@ -35,14 +41,25 @@ _FIELDS = {
 @click.option(
     "--jsonl", is_flag=True, help="Read records from standard input, one JSON object per line; print one each."
 )
+@click.option("--aliases", is_flag=True, help="Show which texts were merged, because they differ in one plain word.")
+@click.option("--undo", default="", metavar="FORM", help="Tell texts of this form apart again, from now on.")
+@AUTHOR
+@STATE
 @click.argument("texts", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def command(*, jsonl: bool, texts: tuple[Path, ...]) -> None:
+def command(*, jsonl: bool, aliases: bool, undo: str, author: str, state: str, texts: tuple[Path, ...]) -> None:
     """Show which problem a record is, and why.
+
+    Texts that differ in one plain word become one problem once enough were seen. --aliases shows what was merged;
+    --undo takes one merge back, for what comes from then on.
 
     With one file, a log line or traceback: its fingerprint and components. With two: whether they are the same problem,
     and which component says so (exit code 0: same, 1: different).
     """
-    if jsonl:
+    if aliases:
+        _show_merges(open_reader(state_of(state)).merges())
+    elif undo:
+        _undo(undo, author, state_of(state))
+    elif jsonl:
         for line in _explained(sys.stdin):
             click.echo(line)
     elif len(texts) == 1:
@@ -51,6 +68,27 @@ def command(*, jsonl: bool, texts: tuple[Path, ...]) -> None:
         raise SystemExit(_compare(_of_text(texts[0]), _of_text(texts[1])))
     else:
         raise UsageError("explain takes one or two files, or --jsonl with records on standard input")
+
+
+def _show_merges(merges: Sequence[Merge]) -> None:
+    if not merges:
+        click.echo("Nothing is merged.")
+    for merge in merges:
+        click.echo(f"{merge.form}\n  told as   {merge.leader}\n  at        {merge.place}")
+        for text in merge.texts[:TEXTS_SHOWN]:
+            click.echo(f"  text      {text}")
+        if len(merge.texts) > TEXTS_SHOWN:
+            click.echo(f"  and {len(merge.texts) - TEXTS_SHOWN} more")
+
+
+def _undo(form: str, author: str, state: Path) -> None:
+    places = [merge.place for merge in open_reader(state).merges() if merge.form == form]
+    if not places:
+        raise UsageError(f"nothing of the form {form!r} is merged; `pipeline-alerts explain --aliases` shows what is")
+    with ControlStore(state).writing() as book:
+        for place in places:
+            book.undo_merge(place, form, author=author, now=time.time_ns())
+    click.echo(f"Texts of the form {form!r} are problems of their own from now on.")
 
 
 def _explained(lines: Iterable[str]) -> Iterator[str]:

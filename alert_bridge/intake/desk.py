@@ -46,6 +46,15 @@ class Desk:
         self._storms: set[str] = set()
         self._folds: list[tuple[str, str, Event]] = []  # (incident that tells it, rule, event)
 
+    def merged(self, event: Event) -> Event:
+        """The event as part of the problem that its text belongs to, if that was learned from others."""
+        found = self.book.problem_behind(event.fingerprint, now=self.now)
+        if found is event.fingerprint:
+            return event
+        text = f"one problem with {found.value}, whose text differs in one word; `pipeline-alerts explain --aliases`"
+        self.decide(event.record.uid, "alias", text)
+        return replace(event, fingerprint=found)
+
     def case_of(self, event: Event) -> Case | None:
         """The incident whose episode an event falls in, if there is one."""
         candidates = [(end, found) for found, end in self._episodes_of(event).items() if end >= event.record.time]
@@ -189,8 +198,8 @@ class Desk:
                 self.channels.add(talk.recipient.channel)
         self.book.note_folds(self._folds)
         for storm in self._storms:
-            if (case := self.book.case(storm)) is not None:
-                self.book.save_case(described(case, self.book.gathered(storm)))
+            if (gathering := self.book.case(storm)) is not None:
+                self.book.save_case(described(gathering, self.book.gathered(storm)))
         for record, ending, incident_id in self._endings:
             self.book.note_ending(record, ending, incident_id)
         for run_id, incident_id, trouble in self._sightings:

@@ -45,7 +45,8 @@ def take(
     tally = Tally()
     fresh = book.new_uids([item.record.uid for item in sifted], now=now)
     desk = Desk(book, rules, now=now, new_id=new_id)
-    for item in sorted(sifted, key=lambda item: item.record.time):
+    book.look_for_undone_merges()
+    for item in sorted(sifted, key=lambda item: (item.record.time, item.record.uid)):
         if item.record.uid not in fresh:
             tally["duplicates"] += 1
             continue
@@ -59,11 +60,12 @@ def take(
                 _resolve_by(success, desk)
         if item.event is None:
             continue
+        event = desk.merged(item.event)
         if item.tells:
-            _tell(item, item.event, desk, tally)
+            _tell(item, event, desk, tally)
         else:
             tally["demoted"] += 1
-            desk.count_issue(item.event)
+            desk.count_issue(event)
             desk.decide(item.record.uid, "rule", "; ".join((*item.trail, "counted with its issue, nobody is told")))
     desk.flush()
     return tally, desk.channels

@@ -46,7 +46,7 @@ def main(records: int = 20_000) -> None:
 
 
 def _record(number: int, now: int, distinct: bool):
-    body = f"cannot {_word(number)} the {_word(number // len(WORDS))} shelf" if distinct else "cannot read the shelf"
+    body = f"{_word(number)} {_word(number // len(WORDS))} shelf" if distinct else "cannot read the shelf"
     return a_record(body, at=now + number % NS, run="run-1", stage=f"stage-{number % 10}")
 
 

@@ -37,7 +37,7 @@ def storm(engine: Engine, problems: int, *, restart_after: int = 0) -> None:
 
 
 def text_of(number: int) -> str:
-    return f"cannot {WORDS[number % len(WORDS)]} the {WORDS[number // 7 % len(WORDS)]} shelf"
+    return f"{WORDS[number % len(WORDS)]} {WORDS[number // 7 % len(WORDS)]} shelf"
 
 
 def the_storm(engine: Engine):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from alert_bridge.store.control.aliasing import AliasRows, Families
 from alert_bridge.store.control.cases import CaseRows
 from alert_bridge.store.control.facts import FactRows
 from alert_bridge.store.control.lineage import LineageRows
@@ -21,11 +22,12 @@ __all__ = ["Book", "ControlStore"]
 FILE_NAME = "control.db"
 
 
-class Book(CaseRows, FactRows, LineageRows, OutboxRows, WishRows, ReviewRows):
+class Book(AliasRows, CaseRows, FactRows, LineageRows, OutboxRows, WishRows, ReviewRows):
     """What may be read and written within one transaction, in the words of the engine."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, families: Families) -> None:
         CaseRows.__init__(self, connection)
+        self.families = families
 
 
 class ControlStore:
@@ -36,6 +38,7 @@ class ControlStore:
         self._lock = threading.Lock()
         self._connection = connect(self.path)
         migrate(self._connection, "control")
+        self._families = Families()
 
     @contextmanager
     def writing(self) -> Iterator[Book]:
@@ -44,8 +47,13 @@ class ControlStore:
         Raises:
             alert_bridge.errors.StoreBusy: nothing was written.
         """
-        with self._lock, transaction(self._connection) as connection:
-            yield Book(connection)
+        with self._lock:
+            try:
+                with transaction(self._connection) as connection:
+                    yield Book(connection, self._families)
+            except BaseException:
+                self._families.clear()
+                raise
 
     def close(self) -> None:
         """Wait for the transaction that runs, then close."""

@@ -10,8 +10,10 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from alert_bridge.fingerprint.aliases import Merge
 from alert_bridge.model import Decision, Incident, NoticeState, Receipt, Severity
 from alert_bridge.silences import Silence
+from alert_bridge.store.control.aliasing import merges_in
 from alert_bridge.store.control.database import FILE_NAME
 from alert_bridge.store.control.outbox import NEVER
 from alert_bridge.store.control.rows import conversation_of, incident_of, text_list
@@ -208,6 +210,10 @@ class SqliteControlReader:
             (int(datetime.now(UTC).timestamp() * 1_000_000_000),),
         )
         return [(row["channel"], row["waiting"], row["oldest"]) for row in rows]
+
+    def merges(self) -> Sequence[Merge]:
+        """Texts that are one problem because they differ in one word."""
+        return merges_in(self._connection())
 
     def counters(self) -> dict[str, int]:
         """Counters that survive restarts, by name."""
