@@ -161,6 +161,7 @@ class _Bridge:
             relay=self.relay,
             rulebook=self.rulebook,
             reader=reader,
+            overseer=self._overseer,
             clock=time.time_ns,
         )
         policy = self.rulebook.policy()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from threading import Thread
 
 from alert_bridge.intake import Intake
 from alert_bridge.outbox import Courier
@@ -28,6 +29,7 @@ class Watch:
         relay: Relay,
         rulebook: Rulebook,
         reader: SqliteControlReader,
+        overseer: Thread,
         clock: Callable[[], int],
     ) -> None:
         self._intake = intake
@@ -35,6 +37,7 @@ class Watch:
         self._relay = relay
         self._rulebook = rulebook
         self._reader = reader
+        self._overseer = overseer
         self._clock = clock
 
     async def report(self) -> tuple[bool, dict[str, object]]:
@@ -51,10 +54,16 @@ class Watch:
             for courier in self._couriers
             if not courier.is_alive() or now - courier.last_step_at > STALLED_AFTER_S * NS
         ]
-        ready = self._intake.is_alive() and not stalled and (reached or self._relay.was_reached)
+        ready = (
+            self._intake.is_alive()
+            and self._overseer.is_alive()
+            and not stalled
+            and (reached or self._relay.was_reached)
+        )
         return ready, {
             "ready": ready,
             "intake": self._intake.is_alive(),
+            "overseer": self._overseer.is_alive(),
             "telemetry": reached,
             "stalled_channels": stalled,
             "broken_addresses": broken,
