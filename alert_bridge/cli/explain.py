@@ -14,7 +14,7 @@ import click
 from alert_bridge.cli.wishes import AUTHOR, STATE, state_of
 from alert_bridge.errors import UsageError
 from alert_bridge.fingerprint import Said, of
-from alert_bridge.fingerprint.aliases import Merge
+from alert_bridge.fingerprint.aliases import SETTLES_AFTER_S, Merge
 from alert_bridge.model import Fingerprint
 from alert_bridge.store.control import ControlStore, open_reader
 
@@ -56,7 +56,7 @@ def command(*, jsonl: bool, aliases: bool, undo: str, author: str, state: str, t
     and which component says so (exit code 0: same, 1: different).
     """
     if aliases:
-        _show_merges(open_reader(state_of(state)).merges())
+        _show_merges(open_reader(state_of(state)).merges(now=time.time_ns()))
     elif undo:
         _undo(undo, author, state_of(state))
     elif jsonl:
@@ -74,7 +74,8 @@ def _show_merges(merges: Sequence[Merge]) -> None:
     if not merges:
         click.echo("Nothing is merged.")
     for merge in merges:
-        click.echo(f"{merge.form}\n  told as   {merge.leader}\n  at        {merge.place}")
+        state = "one problem" if merge.in_force else f"one problem once it is {SETTLES_AFTER_S / 3600:g} h old"
+        click.echo(f"{merge.form}\n  is        {state}\n  at        {merge.place}")
         for text in merge.texts[:TEXTS_SHOWN]:
             click.echo(f"  text      {text}")
         if len(merge.texts) > TEXTS_SHOWN:
@@ -82,7 +83,7 @@ def _show_merges(merges: Sequence[Merge]) -> None:
 
 
 def _undo(form: str, author: str, state: Path) -> None:
-    places = [merge.place for merge in open_reader(state).merges() if merge.form == form]
+    places = [merge.place for merge in open_reader(state).merges(now=time.time_ns()) if merge.form == form]
     if not places:
         raise UsageError(f"nothing of the form {form!r} is merged; `pipeline-alerts explain --aliases` shows what is")
     with ControlStore(state).writing() as book:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from alert_bridge.model import Fingerprint
@@ -21,6 +22,10 @@ DISTINCT_IDENTIFIERS = 4  # fewer are enough if they look like names of things: 
 LEAST_CONSTANT_WORDS = 3  # besides the place in question
 MOST_WORDS = 40
 MAX_DEPTH = 3
+SETTLES_AFTER_S = (
+    3_600.0  # nothing merges in the heat of the moment: a burst may be many problems, and a person may look
+)
+NS = 1_000_000_000
 HOLE = "*"
 MERGEABLE = {"template": "template", "location": "text", "program": "text"}  # rung -> its part that is a text
 
@@ -36,6 +41,9 @@ class Aliases:
         self._parent: dict[str, str] = {}
         self._depth: dict[str, int] = {}
         self._contexts: dict[tuple[str, ...], dict[str, str]] = {}
+
+    def __contains__(self, template: str) -> bool:
+        return template in self._parent
 
     def add(self, template: str) -> str:
         """Takes a masked text in and returns the problem it belongs to: the smallest text of its group."""
@@ -92,7 +100,7 @@ class Merge:
     place: str
     form: str
     texts: Sequence[str]
-    leader: str  # the fingerprint that stands for all
+    in_force: bool  # false: seen too lately, see `SETTLES_AFTER_S`
 
 
 class Family:
@@ -100,48 +108,58 @@ class Family:
 
     def __init__(self, place: str, undone: Iterable[str] = ()) -> None:
         self.place = place
-        self._aliases = Aliases(undone)
-        self._order: dict[str, tuple[int, str]] = {}  # text -> when it came, its fingerprint
-        self._leaders: dict[str, tuple[int, str]] = {}
-        self._merges = 0
+        self._undone = tuple(undone)
+        self._fingerprints: dict[str, str] = {}
+        self._fresh: deque[tuple[int, str]] = deque()  # when first seen (ns), text
+        self._aliases = Aliases(self._undone)  # of what has settled
+        self._leaders: dict[str, str] = {}  # group -> the text that came first
 
     def __len__(self) -> int:
-        return len(self._order)
+        return len(self._fingerprints)
 
     def __contains__(self, text: str) -> bool:
-        return text in self._order
+        return text in self._fingerprints
 
-    def learn(self, text: str, fingerprint: str) -> None:
-        """Takes a text in; the first one of a group leads it."""
-        if text not in self._order:
-            self._order[text] = len(self._order), fingerprint
-            self._aliases.add(text)
+    def learn(self, text: str, fingerprint: str, *, at: int) -> None:
+        """Takes a text in that was first seen at this moment (ns)."""
+        if text not in self._fingerprints:
+            self._fingerprints[text] = fingerprint
+            self._fresh.append((at, text))
 
-    def leader(self, text: str, fingerprint: str) -> str:
+    def leader(self, text: str, fingerprint: str, *, now: int) -> str:
         """The fingerprint that stands for this text's problem; its own if nothing else is known."""
-        if text not in self._order:
+        self._settle(now)
+        group = next((form for form in (text, *_forms(text)) if form in self._aliases), None)
+        if group is None:
             return fingerprint
-        merges = sum(map(len, self._aliases.merged.values()))
-        if merges != self._merges or text not in self._leaders:
-            self._merges = merges
-            by_group: dict[str, tuple[int, str]] = {}
-            for one, came in self._order.items():
-                group = self._aliases.problem_of(one)
-                by_group[group] = min(by_group.get(group, came), came)
-            self._leaders = {one: by_group[self._aliases.problem_of(one)] for one in self._order}
-        return self._leaders[text][1]
+        return self._fingerprints.get(self._leaders[self._aliases.problem_of(group)], fingerprint)
 
-    def merges(self) -> Sequence[Merge]:
-        """What was merged, for a person to look at."""
+    def merges(self, *, now: int) -> Sequence[Merge]:
+        """What is merged or soon will be, for a person to look at."""
+        self._settle(now)
+        whole = Aliases(self._undone)
+        for text in self._fingerprints:
+            whole.add(text)
         return [
-            Merge(self.place, form, sorted(texts), self.leader(own[0], ""))
-            for form, texts in sorted(self._aliases.merged.items())
-            if (
-                own := sorted(
-                    text for text in self._order if self._aliases.problem_of(text) == self._aliases.problem_of(form)
-                )
-            )
+            Merge(self.place, form, sorted(texts), form in self._aliases.merged)
+            for form, texts in sorted(whole.merged.items())
         ]
+
+    def _settle(self, now: int) -> None:
+        settled = False
+        while self._fresh and now - self._fresh[0][0] >= SETTLES_AFTER_S * NS:
+            self._aliases.add(self._fresh.popleft()[1])
+            settled = True
+        if settled:
+            self._leaders.clear()
+            for text in self._fingerprints:
+                if text in self._aliases:
+                    self._leaders.setdefault(self._aliases.problem_of(text), text)
+
+
+def _forms(text: str) -> Iterator[str]:
+    words = text.split(" ")
+    return (" ".join((*words[:at], HOLE, *words[at + 1 :])) for at in range(min(len(words), MOST_WORDS)))
 
 
 def place_and_text(found: Fingerprint) -> tuple[str, str] | None:

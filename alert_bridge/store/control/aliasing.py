@@ -50,8 +50,8 @@ class AliasRows:
                 (place, text, found.value, now),
             )
             self.families.texts += 1
-            family.learn(text, found.value)
-        leader = family.leader(text, found.value)
+            family.learn(text, found.value, at=now)
+        leader = family.leader(text, found.value, now=now)
         return found if leader == found.value else replace(found, value=leader)
 
     def look_for_undone_merges(self) -> None:
@@ -79,16 +79,18 @@ class AliasRows:
         return family
 
 
-def merges_in(connection: sqlite3.Connection) -> Sequence[Merge]:
-    """Everything that is merged now."""
+def merges_in(connection: sqlite3.Connection, *, now: int) -> Sequence[Merge]:
+    """Everything that is merged, or soon will be."""
     places = connection.execute("SELECT DISTINCT place FROM alias_texts ORDER BY place").fetchall()
-    return [merge for row in places for merge in _read(connection, row["place"]).merges()]
+    return [merge for row in places for merge in _read(connection, row["place"]).merges(now=now)]
 
 
 def _read(connection: sqlite3.Connection, place: str) -> Family:
     undone = connection.execute("SELECT form FROM alias_undone WHERE place = ?", (place,)).fetchall()
     family = Family(place, [row["form"] for row in undone])
-    rows = connection.execute("SELECT text, fingerprint FROM alias_texts WHERE place = ? ORDER BY id", (place,))
+    rows = connection.execute(
+        "SELECT text, fingerprint, seen_at FROM alias_texts WHERE place = ? ORDER BY id", (place,)
+    )
     for row in rows:
-        family.learn(row["text"], row["fingerprint"])
+        family.learn(row["text"], row["fingerprint"], at=row["seen_at"])
     return family

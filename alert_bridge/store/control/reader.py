@@ -211,9 +211,9 @@ class SqliteControlReader:
         )
         return [(row["channel"], row["waiting"], row["oldest"]) for row in rows]
 
-    def merges(self) -> Sequence[Merge]:
-        """Texts that are one problem because they differ in one word."""
-        return merges_in(self._connection())
+    def merges(self, *, now: int) -> Sequence[Merge]:
+        """Texts that are one problem because they differ in one word, or soon will be."""
+        return merges_in(self._connection(), now=now)
 
     def counters(self) -> dict[str, int]:
         """Counters that survive restarts, by name."""
