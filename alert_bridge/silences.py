@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from alert_bridge.errors import UsageError
@@ -123,6 +123,8 @@ def _covers(silence: Silence, record: Record, severity: Severity, fingerprint: s
         return False
     if silence.incident_id:
         return silence.incident_id == incident_id
-    special: Mapping[str, str] = {SEVERITY: severity.name, FINGERPRINT: fingerprint}
-    values = ((fits, special.get(key) or value_of(record, key)) for key, fits in silence.match.tests)
-    return bool(silence.match.tests) and all(value is not None and fits(value) for fits, value in values)
+    for key, fits in silence.match.tests:
+        value = severity.name if key == SEVERITY else fingerprint if key == FINGERPRINT else value_of(record, key)
+        if value is None or not fits(value):
+            return False
+    return bool(silence.match.tests)

@@ -207,8 +207,10 @@ MISTAKES = {
         "routes: §[]\n§x:\n",
         [
             "this is empty (name at least one)",
-            "unknown key 'x' (one of version, audiences, routes, rules, expect, grouping, runs, "
-            "quiet_hours, retention)",
+            (
+                "unknown key 'x' (one of version, audiences, routes, rules, expect, grouping, runs, quiet_hours,"
+                " retention)"
+            ),
         ],
     ),
     "one audience instead of a list": (
