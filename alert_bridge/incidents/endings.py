@@ -30,6 +30,10 @@ class Ending(enum.StrEnum):
     UNMET = "unmet"  # what a run should have made is not there
 
 
+_PREFECT_LOGGERS = {"prefect.task_runs": Ending.STAGE, "prefect.flow_runs": Ending.RUN}
+_RAISED_BY_TASKS = ('/prefect/task_engine.py"', '/prefect/states.py"')  # an exception that comes out of a task
+
+
 def ending_of(record: Record) -> Ending | None:
     """Which end this record tells of; None for every other record, and for a death that has its cause outside."""
     match record.event_name:
@@ -47,7 +51,21 @@ def ending_of(record: Record) -> Ending | None:
         case names.EVENT_EXPECTATION_MISSED if record.run_id:
             return Ending.UNMET
         case _:
-            return Ending.UNCAUGHT if record.attributes.get(names.UNCAUGHT) else None
+            of_prefect = _ending_of_prefect(record)
+            return Ending.UNCAUGHT if record.attributes.get(names.UNCAUGHT) and of_prefect is None else of_prefect
+
+
+def _ending_of_prefect(record: Record) -> Ending | None:
+    """What Prefect says again of a failed task: by its state, by the flow, and by the exception that leaves the flow.
+
+    Spans do not tell that these belong together: a process pool starts a new trace for each task.
+    """
+    if record.scope in _PREFECT_LOGGERS and record.body.startswith("Finished in state "):
+        return _PREFECT_LOGGERS[record.scope]
+    if record.scope == "prefect.flow_runs" or record.attributes.get(names.UNCAUGHT):
+        trace = record.text(names.EXCEPTION_STACKTRACE).replace("\\", "/")
+        return Ending.RUN if any(place in trace for place in _RAISED_BY_TASKS) else None
+    return None
 
 
 def fold(case: Case, root_id: str) -> Case:

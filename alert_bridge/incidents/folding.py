@@ -24,8 +24,7 @@ MAX_ANCESTORS = 100  # deeper nesting of stages than anyone has; also ends a loo
 
 _CHILD_ENDED = re.compile(
     r"(?i)\b(?:exit(?:ed)?[ _-]?(?:code|status)|exited with|non-zero exit|ended with -?\d|return(?:ed)?[ _-]?code"
-    r"|died with|was killed|terminated abruptly"
-    r"|finished in state (?:failed|crashed|timedout))"  # Prefect, of a task whose exception it has logged already
+    r"|died with|was killed|terminated abruptly)"
 )
 _RAISED_AT = re.compile(r'^\s*File "([^"]{1,4096})", line (\d{1,9}), in (.{1,300})$', re.MULTILINE)
 _CHILD_TYPES = frozenset({"CalledProcessError", "BrokenProcessPool", "TerminatedWorkerError", "SystemExit"})
@@ -96,11 +95,7 @@ def trouble_of(record: Record, found: Fingerprint, severity: Severity) -> Troubl
     kind = record.text(names.EXCEPTION_TYPE).rpartition(".")[2]
     says = f"{record.text(names.EXCEPTION_MESSAGE)} {record.body}"[:MAX_TEXT_CHARS]
     innermost = dict(found.components).get("types", "").partition(" < ")[0]
-    child_ended = (
-        not {kind, innermost}.isdisjoint(_CHILD_TYPES)
-        or bool(_CHILD_ENDED.search(says))
-        or _is_raised_from_state(record.text(names.EXCEPTION_STACKTRACE))
-    )
+    child_ended = not {kind, innermost}.isdisjoint(_CHILD_TYPES) or bool(_CHILD_ENDED.search(says))
     return Trouble(
         problem=found.value,
         root=_root_of(found),
@@ -127,12 +122,6 @@ def _site(record: Record) -> dict[str, Any]:
         return {}
     known = line.isdecimal() and len(line) < MAX_LINE_DIGITS
     return {"file": file.replace("\\", "/").rpartition("/")[2], "function": function, "line": int(line) if known else 0}
-
-
-def _is_raised_from_state(trace: str) -> bool:
-    """Whether Prefect raised it again from a task's state, in which another process left it without its stack."""
-    last_frame = trace[trace.rfind('File "') :]
-    return "/prefect/states.py" in last_frame.partition("\n")[0].replace("\\", "/")
 
 
 def _root_of(found: Fingerprint) -> str:

@@ -26,6 +26,7 @@ from alert_bridge.intake.sifting import Sifted
 from alert_bridge.model import Record
 from alert_bridge.outbox.planning import Rules
 from alert_bridge.store.control.database import Book
+from instrumentation import attributes as names
 
 __all__ = ["Tally", "take"]
 
@@ -112,6 +113,8 @@ def _is_end_of_told(event: Event, ending: Ending, desk: Desk, tally: Tally) -> b
         return False
     _count_under(cause, event, desk, tally, f"its cause is incident {cause.incident.id}, which is told")
     desk.told_in(cause.incident.id, "end", event)
+    if event.record.attributes.get(names.UNCAUGHT):  # then the death of its process is explained, too
+        desk.note_ending(event.record, Ending.UNCAUGHT, cause.incident.id)
     return True
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import subprocess
 import sys
 import time
@@ -333,6 +334,29 @@ def test_a_mirror_that_somebody_deleted_stays_deleted(prefect, stored, drive):
     assert driven.books["logs"].balance == 0
 
 
+def test_the_documented_trigger_leaves_mirrors_out_of_an_automation(prefect, stored, drive):
+    documented = (Path(__file__).parents[2] / "docs" / "prefect.md").read_text(encoding="utf-8")
+    trigger = json.loads(documented.partition("```json\n")[2].partition("```")[0])
+    automation = {"name": "tell me", "trigger": trigger, "actions": [{"type": "do-nothing"}]}
+    made = prefect.client.post("automations/", json=automation)
+    assert made.status_code == 201, made.text
+    driven, mirrored = drive(), stored.run("mirrored")
+    mirrored.start()
+    mirrored.end("failure", exit_code=1)
+
+    driven.until(lambda: any(run["state_type"] == "FAILED" for run in prefect.flow_runs("mirrored")))
+    flow = prefect.client.post("flows/", json={"name": "own"}).json()["id"]
+    state = {"type": "FAILED", "message": "Flow run encountered an exception"}
+    own = prefect.client.post("flow_runs/", json={"flow_id": flow, "name": "own", "state": state}).json()["id"]
+    about = {"filter": {"event": {"name": ["prefect.automation.triggered"]}}}
+    wait_for(lambda: prefect.client.post("events/filter", json=about).json()["events"], 30)
+
+    events = prefect.client.post("events/filter", json=about).json()["events"]
+    prefect.client.delete(f"automations/{made.json()['id']}")
+    assert len(events) == 1
+    assert f"prefect.flow-run.{own}" in str(events[0])
+
+
 def test_the_policys_level_keeps_quieter_records_out_of_prefect(prefect, stored, drive):
     driven = drive(least=lambda: Severity.WARNING)
 
@@ -403,6 +427,12 @@ def is_settled(bridge, prefect, run_id: str) -> bool:
     )
 
 
+def told_of(control, run_id: str) -> list:
+    """Incidents of the run that people are told of as problems: neither parts of others, nor the digest at its end."""
+    found = control.incidents_of_run(run_id)
+    return [one for one in found if not one.root_id and not one.sample.text(names.DIGEST)]
+
+
 @pytest.mark.parametrize("scenario", ["none", "fetch_error"])
 def test_the_demo_is_mirrored_as_the_telemetry_tells_it(bridge, prefect, tmp_path, scenario):
     run_id = f"demo_{scenario}"
@@ -412,7 +442,7 @@ def test_the_demo_is_mirrored_as_the_telemetry_tells_it(bridge, prefect, tmp_pat
     )
     wait_for(lambda: is_settled(bridge, prefect, run_id), 120)
     control = bridge.reader()
-    told = [incident for incident in control.incidents_of_run(run_id) if not incident.root_id]
+    told = told_of(control, run_id)
     wait_for(lambda: len(prefect.events(prefect.picture(run_id).id)) >= len(told), 30)
 
     seen, telemetry = prefect.picture(run_id), Telemetry(bridge.state)
@@ -486,7 +516,9 @@ def test_running_is_visible_within_a_second_of_the_start(bridge, prefect):
 
 
 @pytest.mark.parametrize("runner", ["thread", "process"])
-def test_a_pipeline_of_prefect_flows_is_annotated_once_and_never_doubled(bridge, prefect, tmp_path, runner):
+def test_a_pipeline_of_prefect_flows_is_annotated_never_doubled_and_its_failure_is_one_incident(
+    bridge, prefect, tmp_path, runner
+):
     (tmp_path / "month.py").write_text(FLOW, encoding="utf-8")
     run_id = f"native_{runner}"
 
@@ -495,7 +527,7 @@ def test_a_pipeline_of_prefect_flows_is_annotated_once_and_never_doubled(bridge,
     own = next(run for run in prefect.flow_runs() if prefect.flow_name(run) == "native_month")  # the newest
     wait_for(lambda: "run-native-month" in prefect.picture(own["name"]).artifacts, 60)
     control = bridge.reader()
-    told = next(incident for incident in control.incidents_of_run(run_id) if not incident.root_id)
+    (told,) = told_of(control, run_id)
     wait_for(lambda: f"alert-{told.id}" in prefect.picture(own["name"]).artifacts, 60)
     seen = prefect.picture(own["name"])
     control.close()

@@ -193,7 +193,7 @@ class PrefectServer:
             state=row["state_name"],
             started=_moment(row["start_time"]),
             ended=_moment(row["end_time"]) if row["end_time"] else None,
-            message=row["state"]["message"] or "",
+            message=(row["state"] or {}).get("message") or "",  # its row may come before its state
             states=tuple(state["type"] for state in history),
         )
 

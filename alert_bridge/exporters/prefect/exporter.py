@@ -155,6 +155,8 @@ class PrefectExporter:
             if run is not None:
                 news[run.key].logs.append(record)
         for incident in batch.incidents:
+            if incident.sample.text(names.DIGEST) or incident.sample.text(names.OWN_TROUBLE):
+                continue  # ours to people, in the form of incidents; a run's own summary says the same here
             for run_id in incident.run_ids[-RUNS_OF_INCIDENT:]:
                 key = self._of_trace.get(run_id, run_id)
                 if key not in self._runs and run_id == incident.sample.run_id:  # the fast lane knows of it before we do

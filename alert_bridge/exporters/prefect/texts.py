@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from alert_bridge.exporters.prefect.edges import parent_of
 from alert_bridge.exporters.prefect.runs import Run, Stage
-from alert_bridge.exporters.prefect.states import run_state, stage_state
+from alert_bridge.exporters.prefect.states import MARK, run_state, stage_state
 from alert_bridge.messages.cause import body_of, sentence, stacktrace_of
 from alert_bridge.messages.moments import clock, lasting, memory, moment
 from alert_bridge.messages.text import clip, one_line, outer_parts, visible
@@ -84,7 +84,7 @@ def summary_markdown(run: Run, incidents: Sequence[tuple[str, str]], public_url:
     url = f"{public_url}/runs/{_part(run.key)}"
     parts = [
         f"## {_plain(run.pipeline)}: {state.name}",
-        f"{_plain(state.message)}",
+        _plain(state.message.removesuffix(MARK)),
         f"[Run]({url}) · [Full log]({url}/log)"
         + (f" · [Trace]({public_url}/traces/{_part(run.trace_id)})" if run.trace_id else ""),
     ]
