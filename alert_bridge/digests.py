@@ -44,6 +44,7 @@ class IncidentLine:
     is_over: bool = False
     told: bool = True
     pipeline: str = ""
+    effect: str = ""  # what it means for those who only need to know
 
 
 @dataclass(frozen=True, slots=True)

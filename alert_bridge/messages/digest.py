@@ -188,7 +188,9 @@ def _quiet(story: Story, digest: QuietDigest) -> Message:
 
 def _quiet_for_readers(digest: QuietDigest) -> tuple[tuple[str, str], ...]:
     lines = [
-        f"{_in_words(line.pipeline)}: {'solved' if line.is_over else 'not solved yet'}" for line in digest.incidents
+        f"{_in_words(line.pipeline)}: {clip(one_line(line.effect), MAX_TITLE_CHARS) or 'a problem.'}"
+        f" {'Solved.' if line.is_over else 'Not solved yet.'}"
+        for line in digest.incidents
     ]
     return (("What happened", _bullets(list(dict.fromkeys(lines)), MAX_INCIDENTS)),)
 

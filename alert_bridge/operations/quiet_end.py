@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from alert_bridge.digests import QUIET, IncidentLine, QuietDigest
 from alert_bridge.incidents import Case, Talk, digested
-from alert_bridge.model import IncidentState, Recipient, Severity
+from alert_bridge.messages.effects import effect_of
+from alert_bridge.model import IncidentState, Reason, Recipient, Severity
 from alert_bridge.operations.telling import digest_record, tell_digest
 from alert_bridge.outbox import Rules, replan
 from alert_bridge.outbox.trouble import OWN_PIPELINE
@@ -93,6 +94,7 @@ def _line(case: Case) -> IncidentLine:
         incident.count,
         incident.state is IncidentState.RESOLVED,
         pipeline=incident.pipeline,
+        effect=effect_of(incident, Reason.OPENED),
     )
 
 

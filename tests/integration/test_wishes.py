@@ -207,4 +207,5 @@ def test_the_end_of_a_run_is_told_to_whoever_stands_in_for_the_month(bridge, sla
     assert len(posts) == 1
     page = httpx.get(f"{bridge.url}/runs/month-7")
     assert page.status_code == 200
+    assert incident(bridge, "monthly_run ended") == ""
     assert "train: 12 s" in json.dumps(posts[0].payload, ensure_ascii=False)

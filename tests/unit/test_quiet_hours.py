@@ -239,6 +239,19 @@ def test_the_other_audience_is_not_quiet(tmp_path):
     engine.close()
 
 
+def test_those_who_only_need_to_know_read_of_effects_in_plain_words(tmp_path):
+    engine = Engine(tmp_path, a_policy(quiet={"outreach": quiet_from(0, 3_600)}))
+    engine.longest_step = 30.0
+    engine.post(a_record("HTTP 403", stage="upload"), a_record("loss is NaN", stage="train"))
+    engine.at(3_700)
+
+    (told,) = [one for one in engine.slack.told if one.address == "#outreach"]
+    text = dict(told.message.paragraphs)["What happened"]
+    assert "monthly run: Delivering this run's results ran into a problem. Not solved yet." in text
+    assert "403" not in text
+    engine.close()
+
+
 def test_quiet_hours_that_a_new_policy_ends_hold_nothing_back(engine):
     engine.post(a_record("the disk is full"))
     engine.at(60)
