@@ -26,7 +26,7 @@ EXAMPLE = HERE.parent / "examples" / "monthly_run"
 DESKTOP = (1280, 860)
 MAX_BYTES = 200_000
 DRAWN_WITHIN_S = 30.0
-ANIMATION_S = 2.0  # the run's graph moves into place
+ANIMATION_S = 6.0  # the run's graph moves into place
 RUNS = {"none": "fatalities_003_558_a", "fetch_error": "fatalities_003_559_a"}
 
 

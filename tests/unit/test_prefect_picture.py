@@ -287,7 +287,7 @@ def test_a_summary_counts_and_says_how_each_stage_went():
     assert "## month: Failed" in text
     assert "| train \\(heron\\) | Failed |" in text
     assert "ERROR 2 · INFO 5" in text
-    assert "[ERROR: month / train failed](http://pages/incidents/inc1)" in text
+    assert "- ERROR: month / train failed [Incident](http://pages/incidents/inc1)" in text
 
 
 @given(st.text(max_size=200))

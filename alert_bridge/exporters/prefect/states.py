@@ -10,7 +10,7 @@ from alert_bridge.messages.moments import clock, lasting
 from alert_bridge.messages.text import clip, one_line
 from instrumentation import attributes as names
 
-__all__ = ["MARK", "TERMINAL", "State", "run_state", "stage_state"]
+__all__ = ["MARK", "TERMINAL", "State", "run_state", "stage_state", "took_in_words"]
 
 MESSAGE_CHARS = 1_000
 # At the end of every flow run's message. A trigger cannot ask for runs without a tag, but for messages without a word.
@@ -47,7 +47,7 @@ def stage_state(stage: Stage) -> State:
     if not stage.ended:
         return State("RUNNING", "Running", f"Since {clock(stage.started)} UTC.")
     kind, name = _STATES.get(stage.result, ("COMPLETED", "Completed"))
-    took = f"{clock(stage.started)}-{clock(stage.ended)} UTC, {_seconds(stage.ended - stage.started)}."
+    took = f"{clock(stage.started)}-{clock(stage.ended)} UTC, {took_in_words(stage.ended - stage.started)}."
     return State(kind, name, clip(f"{took} {one_line(stage.error)}".rstrip(), MESSAGE_CHARS))
 
 
@@ -69,7 +69,7 @@ def run_state(run: Run, trouble: str = "") -> State:
         how = f" Ended by {signal}."
     elif (code := run.facts.get(names.EXIT_CODE, "0")) not in ("0", ""):
         how = f" Exit code {code}."
-    took = f"{clock(began)}-{clock(run.ended)} UTC, {_seconds(run.ended - began)}."
+    took = f"{clock(began)}-{clock(run.ended)} UTC, {took_in_words(run.ended - began)}."
     return State(kind, name, _message(took + how + said))
 
 
@@ -77,7 +77,9 @@ def _message(text: str) -> str:
     return clip(text, MESSAGE_CHARS) + MARK
 
 
-def _seconds(duration: int) -> str:
-    """Tenths where they matter."""
+def took_in_words(duration: int) -> str:
+    """`34 ms`, `4.2 s`, `3 min 05 s` from nanoseconds."""
     seconds = duration / NS
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
     return f"{seconds:.1f} s" if seconds < 10 else lasting(seconds)  # noqa: PLR2004 - below, tenths matter

@@ -8,16 +8,15 @@ from urllib.parse import quote
 
 from alert_bridge.exporters.prefect.edges import parent_of
 from alert_bridge.exporters.prefect.runs import Run, Stage
-from alert_bridge.exporters.prefect.states import MARK, run_state, stage_state
+from alert_bridge.exporters.prefect.states import MARK, run_state, stage_state, took_in_words
 from alert_bridge.messages.cause import body_of, sentence, stacktrace_of
-from alert_bridge.messages.moments import clock, lasting, memory, moment
+from alert_bridge.messages.moments import clock, memory, moment
 from alert_bridge.messages.text import clip, one_line, outer_parts, visible
 from alert_bridge.model import Incident, IncidentState, Severity
 from instrumentation import attributes as names
 
 __all__ = ["incident_markdown", "slug", "standing", "summary_markdown", "trouble_of"]
 
-NS = 1_000_000_000
 MOST_STAGES = 200
 MOST_INCIDENTS = 50
 BODY_CHARS = 2_000
@@ -101,10 +100,9 @@ def _stage_table(run: Run) -> str:
     stages = sorted(run.stages.values(), key=lambda stage: (stage.started, stage.key))
     rows = ["| Stage | State | Began (UTC) | Took |", "|---|---|---|---:|"]
     for stage in stages[:MOST_STAGES]:
-        took = lasting((stage.ended - stage.started) / NS) if stage.ended else ""
-        if stage.ended and stage.ended - stage.started < 10 * NS:
-            took = f"{(stage.ended - stage.started) / NS:.1f} s"
-        indent = "&nbsp;&nbsp;" * _depth(run, stage)
+        took = took_in_words(stage.ended - stage.started) if stage.ended else ""
+        depth = _depth(run, stage)
+        indent = "\u2003" * (depth - 1) + "└ " if depth else ""
         rows.append(f"| {indent}{_plain(stage.title)} | {stage_state(stage).name} | {clock(stage.started)} | {took} |")
     if len(stages) > MOST_STAGES:
         rows.append(f"| … and {len(stages) - MOST_STAGES} more | | | |")
@@ -122,7 +120,10 @@ def _depth(run: Run, stage: Stage) -> int:
 def _incident_list(incidents: Sequence[tuple[str, str]], public_url: str) -> str:
     if not incidents:
         return "None."
-    lines = [f"- [{_plain(text)}]({public_url}/incidents/{_part(key)})" for key, text in incidents[:MOST_INCIDENTS]]
+    # Prefect shows the backslashes of a link's own text, so the text stands before its link.
+    lines = [
+        f"- {_plain(text)} [Incident]({public_url}/incidents/{_part(key)})" for key, text in incidents[:MOST_INCIDENTS]
+    ]
     if len(incidents) > MOST_INCIDENTS:
         lines.append(f"- … and {len(incidents) - MOST_INCIDENTS} more")
     return "\n".join(lines)

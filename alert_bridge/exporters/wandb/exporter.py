@@ -302,10 +302,6 @@ class WandbExporter:
             self._open(run)
         run.is_done = True
         summary = run.summary(self._page(run))
-        figures = {f"run/{name}": summary[name] for name in ("duration_s", "peak_memory_bytes") if name in summary}
-        if figures and run.ended:
-            cells = {key: float(value) for key, value in figures.items()}
-            self._library.log(wandb_id(run.key), [Row(run.ended, None, {**cells})])
         is_fine = run.is_over and run.result in _FINE
         run.unsynced = self._library.finish(wandb_id(run.key), summary, exit_code=0 if is_fine else run.exit_code or 1)
         self._ahead.pop(run.key, None)
