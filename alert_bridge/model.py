@@ -296,6 +296,8 @@ class Story:
     affected: tuple[str, ...] = ()  # names of the models (or else stages) that reported it, if more than one
     reminder_at: int = 0  # when the next reminder is due if it stays open; 0: unknown
     held: str = ""  # what held it back until now, in one sentence; empty: nothing did
+    folded: tuple[tuple[str, int], ...] = ()  # (title, records) of what is told as part of it, the first ones
+    folded_in_all: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from alert_bridge.incidents.storm import is_storm
 from alert_bridge.messages.cause import body_of, cause_of, stacktrace_of, where
 from alert_bridge.messages.effects import is_over
 from alert_bridge.messages.endings import ending_of, last_output
@@ -34,6 +35,7 @@ def paragraphs_for_action(story: Story) -> tuple[tuple[str, str], ...]:
         ("What happened", _what_happened(incident)),
         ("Where", _where(story)),
         ("Reported by", _listed(story.affected)),
+        ("The worst of them" if is_storm(incident.sample) else "Also failed because of it", _folded(story)),
         *((label, _last_lines(text)) for label, text in last_output(incident.sample)),
         ("What it means", clip(one_line(incident.effect), MAX_FACT_CHARS)),
     )
@@ -86,6 +88,16 @@ def _what_happened(incident: Incident) -> str:
     if ending:
         return f"{reason}\n{body}"
     return body if reason in body or first_words(record.body) == reason else f"{body}\n{reason}"
+
+
+def _folded(story: Story) -> str:
+    """What is told as part of this incident, so that nobody looks for it elsewhere."""
+    lines = [
+        f"• {clip(one_line(title), MAX_LOG_LINE_CHARS)}" + (f" ({count:,} times)" if count > 1 else "")
+        for title, count in story.folded
+    ]
+    left = story.folded_in_all - len(story.folded)
+    return "\n".join((*lines, f"and {left:,} more, on the page of this incident") if left > 0 else lines)
 
 
 def _where(story: Story) -> str:

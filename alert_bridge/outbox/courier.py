@@ -30,6 +30,7 @@ LONGEST_SLEEP_S = 60.0  # a clock that was set is noticed after this
 STORE_BUSY_WAIT_S = 0.5
 UNEXPECTED_WAIT_S = 5.0
 ERROR_CHARACTERS = 300
+FOLDED_TOLD_MOST = 8  # of what is told as part of an incident; its page lists all
 PACED_ADDRESSES_MOST = 500  # of the last ones written to; more would not fit into one statement
 
 log = logging.getLogger(__name__)
@@ -101,13 +102,16 @@ class Courier(threading.Thread):
             lease = book.lease(self.channel.name, now=now, without=tuple(self._written_at)[-PACED_ADDRESSES_MOST:])
             due = 0 if lease else book.next_due(self.channel.name)
             facts = book.facts_of_run(lease.case.incident.sample.run_id, now=now) if lease else ()
+            folded = book.told_with(lease.case.incident.id, most=FOLDED_TOLD_MOST) if lease else ((), 0)
         if lease is None:
             free = min((at + pause for at in self._written_at.values()), default=due) if due <= now else due
             return max((free - now) / NS, 0.001)
-        self._tell(lease, facts)
+        self._tell(lease, facts, folded)
         return 0.0
 
-    def _tell(self, lease: Lease, facts: tuple[tuple[str, str], ...]) -> None:
+    def _tell(
+        self, lease: Lease, facts: tuple[tuple[str, str], ...], folded: tuple[tuple[tuple[str, int], ...], int]
+    ) -> None:
         office, address = self._office, lease.talk.recipient.address
         earlier = "" if posts_anew(lease.reason) else lease.talk.reference
         try:
@@ -118,6 +122,7 @@ class Courier(threading.Thread):
                     rules=office.rules(),
                     public_url=office.public_url,
                     facts=facts,
+                    folded=folded,
                     telemetry=office.telemetry(),
                     now=office.clock(),
                 )

@@ -33,6 +33,7 @@ def gather(
     rules: Rules,
     public_url: str,
     facts: tuple[tuple[str, str], ...],
+    folded: tuple[tuple[tuple[str, int], ...], int] = ((), 0),
     telemetry: TelemetryReader | None,
     now: int,
 ) -> Story:
@@ -44,6 +45,7 @@ def gather(
         rules: for how late is late.
         public_url: where the pages are, without a trailing slash.
         facts: what is known of the run, as (label, text).
+        folded: the first problems that are told as part of it, as (title, records), and how many there are.
         telemetry: the bulk lane's store; None, or without this run, if it is away or not that far.
         now: nanoseconds since the epoch.
     """
@@ -73,6 +75,8 @@ def gather(
         ),
         reminder_at=now + int(rules.grouping.repeat_after * NS),
         held=_held(talk),
+        folded=folded[0],
+        folded_in_all=folded[1],
     )
 
 

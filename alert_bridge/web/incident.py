@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
+from urllib.parse import quote
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from alert_bridge.incidents.storm import is_storm
 from alert_bridge.model import Incident, Record, Severity, Span
 from alert_bridge.silences import covering
 from alert_bridge.store.interface import LogPage, Occurrence
@@ -32,6 +34,14 @@ DAYS: Final = 14
 _OPENING_RECORDS: Final = 20  # the manifest is among a run's first
 _CLOSING_RECORDS: Final = 20  # the end is among its last
 _FACT_CHARS: Final = 300
+FOLD_WORDS: Final = {  # the rules of `alert_bridge.incidents.folding`, for a person
+    "re-report": "the same cause, reported again further out",
+    "raised": "raised right after the problem was logged",
+    "echo": "says only that something beneath it failed",
+    "consequence": "misses what a failed stage should have made",
+    "end": "ended because of it",
+    "later": "came before its cause was known",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +143,9 @@ def _found(site: Site, request: Request) -> Incident:
 def show_incident(site: Site, request: Request) -> Response:
     """One incident. `?at=UID` looks at another of its occurrences."""
     incident = _found(site, request)
+    if incident.sample.event_name == names.EVENT_DIGEST:  # a message about several; each has a page of its own
+        run_id = incident.sample.run_id
+        return RedirectResponse(f"/runs/{quote(run_id, safe='')}" if run_id else "/", 303)
     occurrences = site.control.occurrences(incident.id, limit=MAX_OCCURRENCES)
     focus = _focus(incident, occurrences, request.query_params.get("at", ""))
     uids = {each.record_uid for each in occurrences}
@@ -172,7 +185,9 @@ def show_incident(site: Site, request: Request) -> Response:
         trail=trail,
         facts=_run_facts(site, focus, record),
         root=site.control.incident(incident.root_id) if incident.root_id else None,
-        folded=[each for each in related if each.root_id == incident.id],
+        folded=site.control.folded(incident.id),
+        is_storm=is_storm(incident.sample),
+        fold_words=FOLD_WORDS,
         related=[each for each in related if each.root_id != incident.id and each.id != incident.root_id],
         version=_version(incident),
         can_act=site.wishes is not None,

@@ -11,6 +11,7 @@ from alert_bridge.store.interface import (
     Books,
     ChannelHealth,
     Delivery,
+    Folded,
     LogPage,
     Occurrence,
     Previewed,
@@ -49,6 +50,13 @@ class MemoryControl:
 
     def incidents_of_run(self, run_id: str) -> Sequence[Incident]:
         return [each for each in self.all_incidents if run_id in each.run_ids]
+
+    def folded(self, incident_id: str) -> Sequence[Folded]:
+        return [
+            Folded(one.title, "later", one.stage, one.severity, "", one.first_event, one.count, one.id)
+            for one in self.all_incidents
+            if one.root_id == incident_id
+        ]
 
     def occurrences(self, incident_id: str, *, limit: int = 50) -> Sequence[Occurrence]:
         return self.all_occurrences.get(incident_id, [])[:limit]

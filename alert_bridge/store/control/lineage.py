@@ -111,6 +111,16 @@ class LineageRows:
             ],
         )
 
+    def told_with(self, root_id: str, *, most: int) -> tuple[tuple[tuple[str, int], ...], int]:
+        """What is told as part of an incident, (title, records), the worst and the earliest first; how many in all."""
+        rows = self.connection.execute(
+            "SELECT title, sum(events) AS records FROM (SELECT title, severity, first_event, events FROM folds"
+            " WHERE root_id = ? UNION ALL SELECT title, severity, first_event, count FROM incidents WHERE root_id = ?)"
+            " GROUP BY title ORDER BY max(severity) DESC, min(first_event), title",
+            (root_id, root_id),
+        ).fetchall()
+        return tuple((row["title"], row["records"]) for row in rows[:most]), len(rows)
+
     def gathered(self, root_id: str) -> Gathered:
         """What a storm holds, each problem once however many runs it came from; the worst first."""
         problems, records = self.connection.execute(
