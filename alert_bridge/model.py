@@ -201,6 +201,7 @@ class Incident:
     root_id: str = ""  # the incident this one is folded under
     resolved_at: int = 0
     seen_before: int = 0  # earlier incidents of the same issue
+    flaps: int = 0  # times that it came back so soon that it is told as flapping
 
 
 class Reason(enum.StrEnum):

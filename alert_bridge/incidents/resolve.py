@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from alert_bridge.incidents.case import Case
+from alert_bridge.incidents.flapping import FLAP_CALM_S
 from alert_bridge.incidents.storm import STORM, STORM_OVER_AFTER_S, is_storm
 from alert_bridge.model import IncidentState, Record
 from instrumentation import attributes as names
@@ -51,6 +52,7 @@ def closes(success: Success, case: Case) -> bool:
     incident = case.incident
     return (
         incident.state is IncidentState.OPEN
+        and case.closed_event == 0
         and incident.sample.text(names.WATCHED) not in CLOSED_BY_THE_WATCH
         and success.pipeline == incident.pipeline
         and success.environment == incident.environment
@@ -61,10 +63,11 @@ def closes(success: Success, case: Case) -> bool:
 
 
 def resolve(case: Case, success: Success, *, now: int) -> Case:
-    """The incident, over."""
+    """The incident, over; one that flaps is over only if it stays calm after this."""
+    over = replace(case.incident, state=IncidentState.RESOLVED, resolved_at=now)
     return replace(
         case,
-        incident=replace(case.incident, state=IncidentState.RESOLVED, resolved_at=now),
+        incident=case.incident if case.incident.flaps else over,
         closed_event=success.time,
         closed_by_run=success.run_id,
     )
@@ -81,6 +84,8 @@ def expires(case: Case, *, resolve_after: float | None, now: int) -> bool:
 def _limit(case: Case, resolve_after: float | None) -> float | None:
     if is_storm(case.incident.sample):
         return STORM_OVER_AFTER_S
+    if case.incident.flaps and case.closed_event:
+        return FLAP_CALM_S
     said = case.incident.sample.attributes
     if said.get(names.TEST_ALERT):
         return TEST_RESOLVES_AFTER_S

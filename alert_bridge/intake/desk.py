@@ -7,14 +7,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from alert_bridge.incidents import Case, Ending, Event, absorb, open_case
+from alert_bridge.incidents.flapping import FLAP_EPISODES, come_back, is_flapping
 from alert_bridge.incidents.folding import Trouble, trouble_of
 from alert_bridge.incidents.storm import STORM, Crowd, described
 from alert_bridge.intake.kinship import Kinship
-from alert_bridge.model import Record
+from alert_bridge.model import IncidentState, Record
 from alert_bridge.outbox.planning import Rules, replan
 from alert_bridge.silences import covers_event
 from alert_bridge.store.control.cases import day_of
 from alert_bridge.store.control.database import Book
+from instrumentation import attributes as names
 
 __all__ = ["Desk"]
 
@@ -59,6 +61,21 @@ class Desk:
         """The incident whose episode an event falls in, if there is one."""
         candidates = [(end, found) for found, end in self._episodes_of(event).items() if end >= event.record.time]
         return self.case(min(candidates)[1]) if candidates else None
+
+    def flapping_case(self, event: Event) -> Case | None:
+        """The problem's last incident, if it comes back so often that a new one would be no news."""
+        if len(self._episodes_of(event)) < FLAP_EPISODES or event.record.attributes.get(names.TEST_ALERT):
+            return None
+        self.flush()
+        openings = self.book.openings(event.fingerprint.value)
+        last = self.case(openings[-1][0])
+        if last is None or last.incident.root_id:
+            return None
+        goes_on = last.incident.flaps > 0 and last.incident.state is IncidentState.OPEN
+        if not goes_on and not is_flapping([at for _, at in openings], now=self.now):
+            return None
+        self.decide(last.incident.id, "flap", "it came back so often lately that it is told as flapping, and counted")
+        return self.put(come_back(last))
 
     def open_case(self, event: Event) -> Case:
         """A new incident for an event."""

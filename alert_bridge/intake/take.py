@@ -76,7 +76,7 @@ def _tell(item: Sifted, event: Event, desk: Desk, tally: Tally) -> None:
     record, ending = event.record, ending_of(event.record)
     if ending is not None and _is_end_of_told(event, ending, desk, tally):
         return
-    case = desk.case_of(event)
+    case = desk.case_of(event) or desk.flapping_case(event)
     if case is None and _is_folded(event, ending, desk, tally):
         return
     one_by_one = told_one_by_one(event, case, desk)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+from alert_bridge.incidents.flapping import FLAP_CALM_S
 from alert_bridge.messages.cause import sentence
 from alert_bridge.messages.digest import compose_digest, is_digest
 from alert_bridge.messages.effects import (
@@ -191,7 +192,14 @@ def _note(story: Story) -> str:
     if is_over(story):
         ended = incident.resolved_at or story.now
         took = lasting(max(0, ended - incident.first_event) / NS_PER_SECOND)
-        return f"Resolved {moment(ended, story.now)}, {took} after it began."
+        times = f" It came and went {incident.seen_before + incident.flaps + 1} times." if incident.flaps else ""
+        return f"Resolved {moment(ended, story.now)}, {took} after it began.{times}"
+    if incident.flaps and story.reason in (Reason.REGRESSED, Reason.REPEATED):
+        calm = lasting(FLAP_CALM_S)
+        return (
+            f"Flapping: resolved and back {incident.seen_before + incident.flaps} times. It is counted here from now"
+            f" on; you hear of it again when it is over and calm for {calm}."
+        )
     match story.reason:
         case Reason.REMINDER:
             return _still(story, open_seconds)

@@ -44,6 +44,13 @@ class CaseRows:
         )
         return [(row["id"], row["closed_event"]) for row in rows]
 
+    def openings(self, fingerprint: str) -> Sequence[tuple[str, int]]:
+        """The incidents of an issue, oldest first, each with when it opened."""
+        rows = self.connection.execute(
+            "SELECT id, opened_at FROM incidents WHERE fingerprint = ? ORDER BY opened_at, id", (fingerprint,)
+        )
+        return [(row["id"], row["opened_at"]) for row in rows]
+
     def open_cases(self, pipeline: str, environment: str) -> Sequence[Case]:
         """The open incidents of one pipeline."""
         rows = self.connection.execute(

@@ -103,6 +103,7 @@ def incident_values(case: Case) -> dict[str, Any]:
         "closed_event": case.closed_event,
         "closed_by_run": case.closed_by_run,
         "seen_before": incident.seen_before,
+        "flaps": incident.flaps,
     }
 
 
@@ -132,6 +133,7 @@ def incident_of(row: sqlite3.Row, run_ids: tuple[str, ...]) -> Incident:
         root_id=row["root_id"],
         resolved_at=row["resolved_at"],
         seen_before=row["seen_before"],
+        flaps=row["flaps"],
     )
 
 
