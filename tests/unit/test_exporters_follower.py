@@ -12,7 +12,7 @@ from alert_bridge.errors import DeliveryError, Permanent, Retryable
 from alert_bridge.exporters import Batch, Follower, Signal, Taken
 from alert_bridge.exporters.base import Tally
 from alert_bridge.exporters.breaker import LONGEST_PAUSE_S, NS, Breaker
-from alert_bridge.model import Severity
+from alert_bridge.model import MetricPoint, Severity
 from alert_bridge.store.exports import export_states
 from tests.servers.pipeline import StoredPipeline
 
@@ -48,6 +48,7 @@ class Target:
         counts = {
             Signal.LOGS: Tally(sent=len(batch.logs)),
             Signal.SPANS: Tally(sent=len(batch.spans)),
+            Signal.POINTS: Tally(sent=len(batch.points)),
             Signal.INCIDENTS: Tally(sent=len(batch.incidents)),
         }
         return Taken({signal: counts[signal] for signal in self.signals}, self.to_remember)
@@ -198,6 +199,20 @@ def test_retention_that_took_everything_is_counted_without_a_newer_record(stored
     steps(follower, clock)
 
     assert (books(stored).dropped, books(stored).waiting, books(stored).balance) == (3, 0, 0)
+    close(follower)
+
+
+def test_a_point_that_came_twice_is_no_point_that_retention_took(stored):
+    target, clock = Target({Signal.POINTS}), Clock()
+    follower = Follower(target, stored.state, clock=clock)
+    points = [MetricPoint("loss", "", "gauge", clock.now + number, float(number)) for number in range(4)]
+
+    stored.store.append_metrics([points[0], points[0], points[1]])
+    stored.store.append_metrics(points)
+    steps(follower, clock)
+
+    assert [point.value for batch in target.batches for point in batch.points] == [0.0, 1.0, 2.0, 3.0]
+    assert (books(stored, "points").sent, books(stored, "points").dropped) == (4, 0)
     close(follower)
 
 

@@ -193,8 +193,12 @@ class Appender:
             series = self._series(point, attributes, speaker)
             rows.append((series, point.time, step, *split_value(point.value)))
         before = self._connection.total_changes
+        # Not INSERT OR IGNORE, which uses up an id for each point that is there already: to whoever follows the table,
+        # a missing id is a point that retention removed.
         self._connection.executemany(
-            "INSERT OR IGNORE INTO points (series, time, step, value, histogram) VALUES (?, ?, ?, ?, ?)", rows
+            "INSERT INTO points (series, time, step, value, histogram) SELECT ?1, ?2, ?3, ?4, ?5"
+            " WHERE NOT EXISTS (SELECT 1 FROM points WHERE series = ?1 AND time = ?2 AND step = ?3)",
+            rows,
         )
         new = self._connection.total_changes - before
         return Appended(new, len(batch) - new)
