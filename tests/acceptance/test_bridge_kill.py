@@ -21,6 +21,7 @@ ROUNDS = {"alerts process": 30, "whole service": 10}
 SEED = 20261125
 LONGEST_LIFE_S = 0.08  # from the answer to the kill: long enough for a whole delivery, short enough to hit its middle
 SETTLE_WITHIN_S = 60.0
+ACCEPTED_WITHIN_S = 120.0  # on a machine so busy that a process takes ten seconds to start
 WORDS = [
     "amber",
     "birch",
@@ -55,7 +56,10 @@ WORDS = [
 ]
 
 
-def accept(bridge, body, within_s=30.0):
+# Two words a text: of longer ones that differ in one word, the bridge would learn that they are one problem.
+
+
+def accept(bridge, body, within_s=ACCEPTED_WITHIN_S):
     """Send until it is accepted, as a Collector does."""
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
@@ -70,10 +74,11 @@ def accept(bridge, body, within_s=30.0):
 
 def word_of(text):
     """Which problem a message is about."""
-    return next((word for word in WORDS if f"the {word} store broke" in text), "")
+    return next((word for word in WORDS if f"{word} broke" in text), "")
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("victim", ["alerts process", "whole service"])
 def test_b12_nothing_accepted_is_lost_and_a_kill_doubles_at_most_one_message(tmp_path, victim):
     chance = random.Random(SEED)
@@ -84,7 +89,7 @@ def test_b12_nothing_accepted_is_lost_and_a_kill_doubles_at_most_one_message(tmp
         bridge.start()
         try:
             for word in words:
-                accept(bridge, logs_request(record(f"the {word} store broke", uid=f"uid-{word}")))
+                accept(bridge, logs_request(record(f"{word} broke", uid=f"uid-{word}")))
                 time.sleep(chance.uniform(0, LONGEST_LIFE_S))
                 if victim == "whole service":
                     bridge.kill()

@@ -194,9 +194,10 @@ def test_secrets_in_records_are_in_no_message_page_file_or_log_of_ours(tmp_path)
 SLOWLY = """
 import logging, sys
 for line in sys.stdin:
-    logging.error(f"the {line.strip()} gate is stuck")
+    logging.error(f"{line.strip()} stuck")
     print(line.strip(), flush=True)
 """
+# Two words a text: of longer ones that differ in one word, the bridge would learn that they are one problem.
 GATES = ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "haven", "inlet", "jetty", "knoll", "larch"]
 
 
@@ -220,12 +221,12 @@ def test_a_kill_of_the_collector_and_of_the_bridge_in_the_middle_of_a_run_loses_
         assert program.wait(WITHIN_S) == 0
 
         for gate in GATES:
-            wait_for(lambda gate=gate: way.posts(f"the {gate} gate") and way.mails(f"the {gate} gate"), WITHIN_S,
+            wait_for(lambda gate=gate: way.posts(f"{gate} stuck") and way.mails(f"{gate} stuck"), WITHIN_S,
                      lambda gate=gate: f"told of {gate}")  # fmt: skip
         reader = way.bridge.reader()
         wait_for(lambda: all(book.balance == 0 and book.queued == 0 for book in reader.books()), WITHIN_S)
-        posts = [len(way.posts(f"the {gate} gate")) for gate in GATES]
-        mails = [len(way.mails(f"the {gate} gate")) for gate in GATES]
+        posts = [len(way.posts(f"{gate} stuck")) for gate in GATES]
+        mails = [len(way.mails(f"{gate} stuck")) for gate in GATES]
         assert max(posts) <= 2
         assert sum(posts) <= len(GATES) + 1, "one kill of the bridge may double one post"
         assert sum(mails) <= len(GATES) + 1, "one kill of the bridge may double one mail"

@@ -31,7 +31,7 @@ logging.basicConfig(level=logging.INFO, stream=open("/dev/null", "w"))
 for name in sys.stdin.read().split():
     logging.info("on the way to %s", name)
     print(time.monotonic(), time.time_ns(), flush=True)
-    logging.error(f"the {name} store broke")
+    logging.error(f"{name} broke")
     time.sleep(EVERY_S)
 """.replace("EVERY_S", str(EVERY_S))
 
@@ -49,7 +49,7 @@ def main(rounds: int = ROUNDS) -> None:
 
 
 def _names(prefix: str, rounds: int) -> list[str]:
-    """Words, because numbers are masked and would be one problem."""
+    """Words, because numbers are masked; and short texts, because a bridge learns which longer ones are one problem."""
     return [f"{prefix}{chr(97 + number // 26)}{chr(97 + number % 26)}" for number in range(rounds + WARM_UP_ROUNDS)]
 
 
@@ -59,15 +59,15 @@ def _measure(way: WholeWay, names: list[str], **environ: str) -> dict[str, list[
         out, err = process.communicate(" ".join(names), timeout=len(names) * EVERY_S + ARRIVES_WITHIN_S)
     assert process.returncode == 0, err
     started = dict(zip(names, (line.split() for line in out.splitlines()), strict=True))
-    wait_for(lambda: all(way.mails(f"the {name} store") and way.posts(f"the {name} store") for name in names),
+    wait_for(lambda: all(way.mails(f"{name} broke") and way.posts(f"{name} broke") for name in names),
              ARRIVES_WITHIN_S)  # fmt: skip
     accepted = _accepted(way)
     parts: dict[str, list[float]] = {"the bridge has it on disk": [], "Slack has it": [], "the mail server has it": []}
     for name in names[WARM_UP_ROUNDS:]:
         logged_s, logged_ns = float(started[name][0]), int(started[name][1])
-        call = next(call for call in way.slack.calls if f"the {name} store" in str(call.payload))
-        mail = way.mails(f"the {name} store")[0]
-        on_disk = next(at for title, at in accepted.items() if f"the {name} store" in title)
+        call = next(call for call in way.slack.calls if f"{name} broke" in str(call.payload))
+        mail = way.mails(f"{name} broke")[0]
+        on_disk = next(at for title, at in accepted.items() if f"{name} broke" in title)
         parts["the bridge has it on disk"].append((on_disk - logged_ns) / 1e6)
         parts["Slack has it"].append((call.at - logged_s) * 1e3)
         parts["the mail server has it"].append((mail.at - logged_s) * 1e3)
