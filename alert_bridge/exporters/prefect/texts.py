@@ -102,7 +102,7 @@ def _stage_table(run: Run) -> str:
     for stage in stages[:MOST_STAGES]:
         took = took_in_words(stage.ended - stage.started) if stage.ended else ""
         depth = _depth(run, stage)
-        indent = "\u2003" * (depth - 1) + "└ " if depth else ""
+        indent = "└" + "─" * (depth - 1) + " " if depth else ""  # spaces at the beginning of a cell are not shown
         rows.append(f"| {indent}{_plain(stage.title)} | {stage_state(stage).name} | {clock(stage.started)} | {took} |")
     if len(stages) > MOST_STAGES:
         rows.append(f"| … and {len(stages) - MOST_STAGES} more | | | |")
