@@ -26,6 +26,7 @@ NS = 1_000_000_000
 EVERY_S = 0.25  # what a person asks for is done before they look up
 WATCH_EVERY_S = 5.0  # schedules, silent runs
 REVIEW_EVERY_S = 1.0
+QUEUES_DRAIN_S = 60.0  # after a start
 PRUNE_EVERY_S = 86_400.0
 WISHES_KEPT_S = 400 * 86_400.0  # who silenced what last year is still asked
 JUDGE_AGAIN_S = 60.0  # what was missing at its time may still come
@@ -71,6 +72,7 @@ class Overseer(threading.Thread):
         self._stopped = threading.Event()
         self._planned_by: Policy | None = None
         self._watched_at = self._reviewed_at = self._pruned_at = 0
+        self._began_at = clock()
         self._judged: dict[Expectation, int] = {}  # when to judge it again
 
     def stop(self) -> None:
@@ -139,12 +141,15 @@ class Overseer(threading.Thread):
     def _watch(self, now: int) -> set[str]:
         policy, rules = self._policy(), self._rules()
         channels: set[str] = set()
+        # What came while nobody was here waits in the Collectors' queues: a run may have started, or spoken.
+        if now - self._began_at < QUEUES_DRAIN_S * NS:
+            return channels
         if policy.runs:
             with self._store.writing() as book:
                 channels |= watch_schedules(book, policy, rules, now=now, new_id=self._new_id)
                 watched = [key for key, plan in policy.runs.items() if plan.silent_after is not None]
                 running = [run for key in watched for run in book.running(key)]
-            quietness = [Quietness(run, self._telemetry.last_word(run.run_id)) for run in running]
+            quietness = [Quietness(run, max(self._telemetry.last_word(run.run_id), self._began_at)) for run in running]
             with self._store.writing() as book:
                 channels |= watch_silence(book, policy, rules, quietness, now=now, new_id=self._new_id)
         for expectation in policy.expectations:

@@ -252,14 +252,16 @@ def test_b21_a_run_in_time_or_shortly_before_it_is_no_incident(months):
 def test_b21_a_schedule_that_nobody_watched_is_nobodys_fault_and_one_that_was_missed_while_away_is_told(months):
     engine = months(only_mdd(runs=hourly()))
     engine.longest_step = 10.0
-    engine.at(30)
+    engine.at(90)
     fresh = engine.incidents()
 
     engine.now += (NEXT_HOUR + 1_200) * NS  # the bridge was away when the run should have started
     engine.restart()
-    engine.at(engine.seconds + 10)
+    engine.at(engine.seconds + 50)
+    early = engine.incidents()
+    engine.at(engine.seconds + 20)
 
-    assert fresh == []
+    assert fresh == early == []
     assert len(engine.incidents()) == 1
 
 
@@ -285,6 +287,21 @@ def test_b21_a_silent_run_is_a_stall_incident_and_is_over_when_it_speaks(months)
     assert "monthly_run has said nothing for" in incident.title
     assert incident.run_ids == ("run-1",)
     assert [one.message.reason for one in told(engine)] == [Reason.OPENED, Reason.RESOLVED]
+
+
+def test_b21_a_run_is_not_called_silent_for_the_time_in_which_the_bridge_was_away(months):
+    engine = months(only_mdd(runs=hourly(None, 300)))
+    engine.longest_step = 10.0
+    engine.start("run-1")
+    engine.now += 7_200 * NS
+    engine.restart()
+
+    engine.at(engine.seconds + 290)
+    before = engine.incidents()
+    engine.at(engine.seconds + 30)
+
+    assert before == []
+    assert len(engine.incidents()) == 1
 
 
 def test_b21_silence_that_the_supervisor_saw_first_is_not_told_twice(months):
