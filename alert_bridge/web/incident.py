@@ -40,6 +40,7 @@ FOLD_WORDS: Final = {  # the rules of `alert_bridge.incidents.folding`, for a pe
     "echo": "says only that something beneath it failed",
     "consequence": "misses what a failed stage should have made",
     "end": "ended because of it",
+    "unmet": "did not happen because of it",
     "later": "came before its cause was known",
 }
 
