@@ -7,19 +7,19 @@ of the one before, and every value is in it once.
 
 from __future__ import annotations
 
-import logging
 import os
-from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from urllib.parse import quote
 
 from alert_bridge.exporters.base import Batch, Signal, Taken, Tally
 from alert_bridge.exporters.wandb.library import Library, Opening
-from alert_bridge.exporters.wandb.rows import Measured, Row, measured, rows, stage_measured
-from alert_bridge.exporters.wandb.runs import Run, fold_incident, fold_record, wandb_id
+from alert_bridge.exporters.wandb.news import News, Written
+from alert_bridge.exporters.wandb.rows import Row, rows
+from alert_bridge.exporters.wandb.runs import Run, wandb_id
 from alert_bridge.exporters.wandb.settings import WandbSettings
 from alert_bridge.exporters.wandb.syncing import Syncing
-from alert_bridge.model import Incident, IncidentState, MetricPoint, Record, Severity, Span
+from alert_bridge.model import Incident, IncidentState, MetricPoint, Severity, Span
 from instrumentation import attributes as names
 
 __all__ = ["WandbExporter"]
@@ -31,51 +31,10 @@ SILENT_AFTER_S = 3600.0  # without a word for so long, a run is not shown as goi
 FORGOTTEN_AFTER_S = 24 * 3600.0
 RUNS_MOST = 2_000  # remembered; beyond, those that are done go first
 OPEN_MOST = 32  # W&B runs at a time; the one that was quiet longest is finished, and opened again if need be
-RUNS_OF_INCIDENT = 5  # the newest
 ROWS_AT_ONCE = 2_000
 
 _LEVELS = {Severity.CRITICAL: "ERROR", Severity.ERROR: "ERROR", Severity.WARNING: "WARN"}
 _FINE = frozenset({names.RESULT_SUCCESS, names.RESULT_SKIP, ""})
-_NOT_COUNTED = frozenset({names.EVENT_RUN_HEARTBEAT, names.EVENT_DIGEST})
-
-log = logging.getLogger(__name__)
-
-
-class _News:
-    """What one batch brings: copies of the runs it concerns, and what W&B has to be given now."""
-
-    def __init__(self, runs: Mapping[str, Run], now: int) -> None:
-        self._known = runs
-        self._now = now
-        self.runs: dict[str, Run] = {}
-        self.values: defaultdict[str, list[Measured]] = defaultdict(list)
-        self.wanted: dict[str, None] = {}  # in the order of their coming
-        self.incidents: defaultdict[str, list[Incident]] = defaultdict(list)
-
-    def run(self, key: str) -> Run:
-        """The run, to be changed."""
-        run = self.runs.get(key)
-        if run is None:
-            known = self._known.get(key)
-            run = self.runs[key] = known.copy() if known is not None else Run(key)
-        return run
-
-    def heard(self, key: str) -> Run:
-        """The same, of which there is something new."""
-        run = self.run(key)
-        run.seen_at = self._now
-        return run
-
-    def measured(self, key: str, value: Measured, source: Span | MetricPoint) -> None:
-        """Something to be written."""
-        run = self.heard(key)
-        run.pipeline = run.pipeline or _pipeline_of(source)
-        self.values[key].append(value)
-        self.want(key)
-
-    def want(self, key: str) -> None:
-        """Its W&B run has to be open."""
-        self.wanted[key] = None
 
 
 class WandbExporter:
@@ -115,7 +74,7 @@ class WandbExporter:
         self._syncing = Syncing(settings, os.environ)
         self._runs: dict[str, Run] = {}
         self._stored: dict[str, str] = {}
-        self._ahead: dict[str, set[int]] = {}  # by run: what was written before its turn came, from the store
+        self._ahead: dict[str, Written] = {}  # by run, until its turn has come in the batches
         self._is_old: set[str] = set()  # of these: written before the batch that is taken was drawn
 
     @property
@@ -139,8 +98,7 @@ class WandbExporter:
         least = self._least()
         if least is None:
             return Taken({signal: Tally(skipped=count) for signal, count in _sizes(batch).items()})
-        news = _News(self._runs, batch.now)
-        tallies = self._sort(batch, news, least)
+        news = News(batch, self._runs, self._ahead, least)
         try:
             for key in news.wanted:
                 self._bring(news.run(key), news)
@@ -156,64 +114,9 @@ class WandbExporter:
             for key in self._is_old & self._ahead.keys():
                 del self._ahead[key]
         self._is_old = set(self._ahead)
-        return Taken({signal: Tally(**count) for signal, count in tallies.items()}, self._memory(news, batch.now))
+        return Taken(news.tallies, self._memory(news, batch.now))
 
-    def _sort(self, batch: Batch, news: _News, least: Severity) -> Mapping[Signal, Counter[str]]:
-        """Fold everything in, and gather by run what W&B has to be given."""
-        sent = {
-            Signal.LOGS: sum(self._sort_record(record, news, least) for record in batch.logs),
-            Signal.SPANS: sum(self._sort_span(span, news) for span in batch.spans),
-            Signal.POINTS: sum(self._sort_point(point, news) for point in batch.points),
-            Signal.INCIDENTS: sum(self._sort_incident(incident, news, least) for incident in batch.incidents),
-        }
-        sizes = _sizes(batch)
-        return {signal: Counter(sent=count, skipped=sizes[signal] - count) for signal, count in sent.items()}
-
-    def _sort_record(self, record: Record, news: _News, least: Severity) -> bool:
-        key = record.text(names.RUN_ID)
-        if not key or (record.event_name in _NOT_COUNTED and key not in self._runs):
-            return False
-        run = news.heard(key)
-        if record.event_name in _NOT_COUNTED or (record.severity < least and not record.event_name):
-            return False
-        if fold_record(run, record) or run.is_done:
-            news.want(key)
-        return True
-
-    def _sort_span(self, span: Span, news: _News) -> bool:
-        key = _run_of(span)
-        value = stage_measured(span) if key else None
-        if value is not None and self._is_new(key, span.span_id):
-            news.measured(key, value, span)
-        return value is not None
-
-    def _sort_point(self, point: MetricPoint, news: _News) -> bool:
-        key = _run_of(point)
-        if not key or _is_mirrored(point):
-            return False
-        if self._is_new(key, _identity(point) if key in self._ahead else ""):
-            news.measured(key, measured(point), point)
-        return True
-
-    def _sort_incident(self, incident: Incident, news: _News, least: Severity) -> bool:
-        if incident.severity < least:
-            return False
-        for key in incident.run_ids[-RUNS_OF_INCIDENT:]:
-            is_known = key in self._runs or key in news.runs
-            if not is_known and key == incident.sample.text(names.RUN_ID):  # the fast lane knows of it before we do
-                news.heard(key).pipeline = incident.pipeline
-                is_known = True
-            if is_known and fold_incident(news.run(key), incident):
-                news.incidents[key].append(incident)
-                news.want(key)
-        return True
-
-    def _is_new(self, key: str, identity: str) -> bool:
-        """Whether it was not written from the store already. Each is asked for once."""
-        ahead = self._ahead.get(key)
-        return ahead is None or hash(identity) not in ahead
-
-    def _bring(self, run: Run, news: _News) -> None:
+    def _bring(self, run: Run, news: News) -> None:
         """Everything that is new about one run."""
         if run.is_done:
             run.is_done, run.unsynced = False, ""
@@ -240,22 +143,12 @@ class WandbExporter:
                 config=run.config(self._page(run)),
             )
         )
-        ahead = self._ahead[run.key] = set()
-        values: list[Measured] = []
-        for span in self._spans_of_run(run.key):
-            value = stage_measured(span)
-            if value is not None:
-                ahead.add(hash(span.span_id))
-                values.append(value)
-        for point in self._points_of_run(run.key):
-            if not _is_mirrored(point):
-                ahead.add(hash(_identity(point)))
-                values.append(measured(point))
-            if len(values) >= ROWS_AT_ONCE:
-                self._library.log(wandb_id(run.key), rows(values))
-                values.clear()
-        last = [_alert_row(max(at for at, _ in run.incidents.values()), run)] if run.incidents else []
-        self._library.log(wandb_id(run.key), [*rows(values), *last])
+        written = self._ahead[run.key] = Written()
+        values = written.all_of(self._spans_of_run(run.key), self._points_of_run(run.key))
+        while some := list(islice(values, ROWS_AT_ONCE)):
+            self._library.log(wandb_id(run.key), rows(some))
+        if run.incidents:
+            self._library.log(wandb_id(run.key), [_alert_row(max(at for at, _ in run.incidents.values()), run)])
 
     def _make_room(self) -> None:
         is_open = [run for run in self._runs.values() if self._library.is_open(wandb_id(run.key))]
@@ -286,7 +179,7 @@ class WandbExporter:
             )
             run.alerted.append(incident.id)
 
-    def _finish_due(self, news: _News, batch: Batch) -> None:
+    def _finish_due(self, news: News, batch: Batch) -> None:
         """Finish what is over, and what has said nothing for too long."""
         for key in self._runs.keys() | news.runs.keys():
             run = news.runs.get(key) or self._runs[key]
@@ -306,7 +199,7 @@ class WandbExporter:
         run.unsynced = self._library.finish(wandb_id(run.key), summary, exit_code=0 if is_fine else run.exit_code or 1)
         self._ahead.pop(run.key, None)
 
-    def _sync(self, news: _News, now: int) -> None:
+    def _sync(self, news: News, now: int) -> None:
         current = {**self._runs, **news.runs}
         waiting = sorted((run.seen_at, run.unsynced, key) for key, run in current.items() if run.unsynced)
         synced = self._syncing.step([folder for _, folder, _ in waiting], now)
@@ -317,7 +210,7 @@ class WandbExporter:
     def _page(self, run: Run) -> str:
         return f"{self._public_url}/runs/{quote(run.key, safe='')}" if self._public_url else ""
 
-    def _memory(self, news: _News, now: int) -> dict[str, str | None]:
+    def _memory(self, news: News, now: int) -> dict[str, str | None]:
         """What changed in what must be remembered."""
         changes: dict[str, str | None] = {}
         for key, run in news.runs.items():
@@ -348,23 +241,3 @@ def _sizes(batch: Batch) -> dict[Signal, int]:
 
 def _alert_row(at: int, run: Run) -> Row:
     return Row(at, None, {f"alerts/{severity}": float(count) for severity, count in run.alerts().items()})
-
-
-def _run_of(item: Span | MetricPoint) -> str:
-    return str(item.attributes.get(names.RUN_ID) or item.resource.get(names.RUN_ID) or "")
-
-
-def _pipeline_of(item: Span | MetricPoint) -> str:
-    return str(item.resource.get(names.PIPELINE_NAME) or item.resource.get(names.SERVICE_NAME) or "unknown")
-
-
-def _is_mirrored(point: MetricPoint) -> bool:
-    """Whether the program wrote it to a W&B run of its own."""
-    return point.attributes.get(names.WANDB_MIRRORED) is True
-
-
-def _identity(point: MetricPoint) -> str:
-    """What the store knows the point by."""
-    said = sorted(point.attributes.items(), key=lambda item: item[0])
-    speaker = sorted(point.resource.items(), key=lambda item: item[0])
-    return repr((point.name, point.kind, point.time, said, speaker))
