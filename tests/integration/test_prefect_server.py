@@ -334,6 +334,32 @@ def test_a_mirror_that_somebody_deleted_stays_deleted(prefect, stored, drive):
     assert driven.books["logs"].balance == 0
 
 
+def test_a_server_that_records_no_events_is_told_by_its_documented_endpoints(stored, tmp_path):
+    settings = {"PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_ENABLED": "false"}
+    with PrefectServer(tmp_path, settings=settings) as plain:
+        driven = Driven(stored.state, plain)
+        a_good_run(stored, "first")
+        driven.until(lambda: driven.idle)
+        for _ in range(4):  # read back, told again, read back …
+            driven.ahead += 11.0
+            for _ in range(3):
+                driven.follower.step()
+        driven.settle()
+        asked_before = driven.exporter._api.requests
+        a_good_run(stored, "second")
+        driven.settle()
+        asked = driven.exporter._api.requests - asked_before
+
+        seen = {name: plain.picture(name) for name in ("first", "second")}
+        driven.end()
+    for picture in seen.values():
+        assert {name: task.state for name, task in picture.tasks.items()} == dict.fromkeys(
+            ("fetch", "ensemble", "train (heron)", "train (delta)", "deliver"), "Completed"
+        )
+        assert picture.parents == {"train (heron)": "ensemble", "train (delta)": "ensemble"}
+    assert asked < 30  # without asking again whether events arrive
+
+
 def test_the_documented_trigger_leaves_mirrors_out_of_an_automation(prefect, stored, drive):
     documented = (Path(__file__).parents[2] / "docs" / "prefect.md").read_text(encoding="utf-8")
     trigger = json.loads(documented.partition("```json\n")[2].partition("```")[0])

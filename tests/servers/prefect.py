@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -73,11 +74,12 @@ class Picture:
 class PrefectServer:
     """Starts on entry and ends on exit; ended by its own process group, never by name."""
 
-    def __init__(self, folder: Path, *, ui: bool = False) -> None:
+    def __init__(self, folder: Path, *, ui: bool = False, settings: Mapping[str, str] | None = None) -> None:
         self._home = folder / "prefect"
         self._home.mkdir(parents=True, exist_ok=True)
         self._log = folder / "prefect.log"
         self._ui = ui
+        self._settings = dict(settings or {})
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port = probe.getsockname()[1]
         self.base = f"http://127.0.0.1:{self.port}"
@@ -110,7 +112,7 @@ class PrefectServer:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, *([] if self._ui else ["--no-ui"])],
-                env={**clean, **self.environ},
+                env={**clean, **self.environ, **self._settings},
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
