@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from instrumentation import attributes as names
 from instrumentation import events
 from instrumentation.running import journal as open_journal
 
@@ -16,6 +18,7 @@ __all__ = ["install"]
 
 _OTLP_KIND_OFFSET: Final = 1  # the SDK numbers span kinds from 0, OTLP from 1
 _STATUS_ERROR: Final = 2
+_PREFECT: Final = "prefect"  # the scope of its own spans, and the beginning of their attributes
 
 
 def install() -> bool:
@@ -65,6 +68,27 @@ def line_of(span: ReadableSpan, number: int) -> str:
         end_ns=span.end_time or 0,
         is_error=span.status.status_code.value == _STATUS_ERROR,
         status_message=span.status.description or "",
-        attributes=dict(span.attributes or {}),
+        attributes=_with_stage(span),
         events=[(event.timestamp, event.name, dict(event.attributes or {})) for event in span.events],
     )
+
+
+def _with_stage(span: ReadableSpan) -> dict[str, object]:
+    """The span's attributes; of a flow or task of Prefect's also its name, where the span has only its run's name."""
+    attributes: dict[str, object] = dict(span.attributes or {})
+    if span.instrumentation_scope and span.instrumentation_scope.name == _PREFECT:
+        kind, run = attributes.get("prefect.run.type"), attributes.get("prefect.run.id")
+        with contextlib.suppress(Exception):  # another version than those we know
+            name = _name_in_prefect(str(kind), str(run))
+            attributes.setdefault(names.STAGE, name or span.name)
+    return attributes
+
+
+def _name_in_prefect(kind: str, run_id: str) -> str:
+    """What the flow or task is called whose run ends now; empty if it is not the one that runs here."""
+    context = sys.modules.get("prefect.context")
+    if context is None:
+        return ""
+    running = (context.TaskRunContext if kind == "task" else context.FlowRunContext).get()
+    run = getattr(running, f"{kind}_run", None)
+    return str(getattr(running, kind).name) if run is not None and str(run.id) == run_id else ""

@@ -63,10 +63,15 @@ _current: ContextVar[_Active | None] = ContextVar("pipeline_alerts_stage", defau
 
 
 def _innermost() -> _Active | None:
-    """The stage that this thread or task is in; those that ended out of order are passed over."""
+    """The stage that this thread or task is in; those that ended out of order are passed over.
+
+    A thread without any, such as an executor's, works for the main thread: it is in the stage that subprocesses are in.
+    """
     active = _current.get()
     while active is not None and active.has_ended:
         active = active.outer
+    if active is None and threading.get_ident() != threading.main_thread().ident:
+        return _environment.innermost
     return active
 
 
@@ -94,12 +99,18 @@ class _Environment:
         self._active: list[_Active] = []
         self._before: dict[str, str | None] = {}
 
+    @property
+    def innermost(self) -> _Active | None:
+        """The one that subprocesses started now belong to."""
+        active = self._active  # replaced, not changed, when one ends
+        return active[-1] if active else None
+
     def enter(self, active: _Active) -> None:
         if threading.current_thread() is not threading.main_thread():
             return
         if not self._active:
             self._before = {name: os.environ.get(name) for name in (ENV_STAGE, ENV_TRACEPARENT)}
-        self._active.append(active)
+        self._active = [*self._active, active]
         self._show()
 
     def leave(self, active: _Active) -> None:
@@ -255,6 +266,8 @@ class Stage:
             )
         )
         point: dict[str, object] = {names.STAGE: active.name, names.STAGE_RESULT: result}
+        if active.model:
+            point[names.MODEL_NAME] = active.model
         if wandb.log({f"stage/{active.name}/duration_s": duration}, None):
             point[names.WANDB_MIRRORED] = True
         journal.append(

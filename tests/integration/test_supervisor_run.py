@@ -327,6 +327,37 @@ def test_functions_named_on_the_command_line_become_stages(
     assert {span.name for span in receiver.spans()} == {"fetch", "train", "RUN p"}
 
 
+# Defined and called in the file that is the program; nothing imports it. `flow` stands for an object like Prefect's.
+MAIN = """
+import sys
+class Flow:
+    def __init__(self, function): self.function = function
+    def __call__(self): return self.function()
+class Model:
+    def train(self): return 4
+def fetch(): return 3
+flow = Flow(fetch)
+def main(): print(fetch() + Model().train() + flow(), sys.gettrace(), type(flow).__name__)
+if __name__ == "__main__":
+    main()
+"""
+
+
+@pytest.mark.parametrize("command", [["monthly.py"], ["-m", "monthly"]], ids=["a script", "a module"])
+@pytest.mark.parametrize("module", ["__main__", "monthly"])
+def test_functions_of_the_programs_own_file_become_stages_and_its_objects_stay(
+    environ: dict[str, str], receiver: Receiver, tmp_path: Path, module: str, command: list[str]
+) -> None:
+    (tmp_path / "monthly.py").write_text(MAIN)
+    named = ("main", "fetch", "Model.train", "flow", "nothing_of_that_name")
+    options = [word for name in named for word in ("--stage", f"{module}:{name}")]
+
+    done = run(environ, PYTHON, *command, options=options, cwd=tmp_path)
+
+    assert done.stdout == b"10 None Flow\n"
+    assert sorted(span.name for span in receiver.spans()) == ["RUN p", "fetch", "fetch", "main", "train"]
+
+
 def test_a_shell_script_with_a_python_of_a_bare_environment_is_covered(
     environ: dict[str, str], receiver: Receiver, tmp_path: Path
 ) -> None:

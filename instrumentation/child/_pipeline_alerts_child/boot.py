@@ -44,6 +44,7 @@ def start(environ: Mapping[str, str] = os.environ) -> Journal | None:
                 "logging": lambda module: _watch_logging(module, opened, environ),
                 "threading": lambda module: _ends().watch_threads(module),
                 "multiprocessing.util": lambda module: _ends().watch_processes(module),
+                "prefect": lambda _module: _keep_spans(),
                 "wandb": lambda _module: _watch_wandb(opened),
             }
         )
@@ -70,8 +71,9 @@ def start_attached(folder: str) -> Journal | None:
 
 
 def _named_stages(named: str) -> dict[str, Any]:
-    from .named import wanted
+    from .named import wanted, watch_main
 
+    watch_main(named)
     return wanted(named)
 
 
@@ -120,6 +122,13 @@ def _watch_logging(logging: ModuleType, opened: Journal, environ: Mapping[str, s
     opened.allocate_reserve()
     hook.install(logging, opened, _ends().encoder(), _floor(logging, environ.get(names.ENV_LEVEL, "")))
     _ends().logging = logging
+
+
+def _keep_spans() -> None:
+    """Prefect makes spans of flows and tasks; they are kept where the program set no provider of its own for them."""
+    from instrumentation import spans
+
+    spans.install()
 
 
 def _watch_wandb(opened: Journal) -> None:

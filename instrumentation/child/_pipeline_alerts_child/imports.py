@@ -60,6 +60,9 @@ class _Loader:
         self._watch = watch
         self._name = name
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)  # `python -m` asks for the code, others for the source
+
     def create_module(self, spec: Any) -> Any:
         return self._loader.create_module(spec)
 

@@ -5,31 +5,105 @@ Needs `instrumentation` in the program's own environment; where it is not, the n
 
 from __future__ import annotations
 
+import sys
+
 TYPE_CHECKING = False  # the real one costs every child the import of typing
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import ModuleType
+    from types import FrameType, ModuleType
+    from typing import Any
+
+_FUNCTION = type(lambda: None)  # a flow, a task or a class is an object of its own, with methods that a wrapper lacks
+_MAIN = "__main__"
 
 
 def wanted(named: str) -> dict[str, Callable[[ModuleType], None]]:
     """What to do when a module is loaded, from `module:function` or `module:Class.method`, separated by commas."""
+    return {module: _wrapper(functions) for module, functions in _by_module(named).items()}
+
+
+def watch_main(named: str) -> None:
+    """Makes the functions stages that are defined in the program's own file, which no import loads.
+
+    Its functions are called by the lines after their definitions, so they are wrapped between two lines of the file: a
+    trace function sees those, and steps aside when the last wanted name is there, before any of the program's work.
+    A debugger or a coverage tool that traces already keeps its place, and the names in the program's file do nothing.
+    """
+    if sys.gettrace() is None:
+        sys.settrace(_Main(_by_module(named)).begin)
+
+
+def _by_module(named: str) -> dict[str, list[str]]:
     of_module: dict[str, list[str]] = {}
     for path in named.split(","):
         module, colon, function = path.strip().partition(":")
         if module and colon and function:
             of_module.setdefault(module, []).append(function)
-    return {module: _wrapper(functions) for module, functions in of_module.items()}
+    return of_module
 
 
 def _wrapper(functions: list[str]) -> Callable[[ModuleType], None]:
     def wrap(module: ModuleType) -> None:
-        from instrumentation.stages import stage
-
         for path in functions:
-            owner, _, name = path.rpartition(".")
-            holder = getattr(module, owner) if owner else module
-            original = vars(holder).get(name)
-            if original is not None and not isinstance(original, (staticmethod, classmethod)):
-                setattr(holder, name, stage(name)(original))
+            _make_stage(vars(module), path)
 
     return wrap
+
+
+def _make_stage(place: dict[str, Any], path: str) -> bool:
+    """Puts a stage in the function's place; says whether the function was there."""
+    owner, _, name = path.rpartition(".")
+    holder = place.get(owner) if owner else None
+    if owner and holder is None:
+        return False
+    original = (vars(holder) if owner else place).get(name)
+    if type(original) is not _FUNCTION:
+        return original is not None
+    from instrumentation.stages import stage
+
+    step = stage(name)(original)
+    if owner:
+        setattr(holder, name, step)
+    else:
+        place[name] = step
+    return True
+
+
+class _Main:
+    """Looks at the lines of the program's own file until all wanted functions are defined."""
+
+    def __init__(self, wanted_in: dict[str, list[str]]) -> None:
+        self._wanted_in = wanted_in
+        self._missing: list[str] = []
+
+    def begin(self, frame: FrameType, _event: str, _arg: object) -> Callable[..., Any] | None:
+        """For every new frame: the file of the program is the first module frame that is called `__main__`."""
+        if frame.f_code.co_name != "<module>" or frame.f_globals.get("__name__") != _MAIN:
+            return None
+        names = {_MAIN, _module_name(frame.f_globals)}
+        defined = frame.f_code.co_names
+        found = [path for module, paths in self._wanted_in.items() if module in names for path in paths]
+        self._missing = [path for path in found if path.partition(".")[0] in defined]
+        return self.line if self._missing else self._end()
+
+    def line(self, frame: FrameType, event: str, _arg: object) -> Callable[..., Any] | None:
+        """Between two lines of it."""
+        try:
+            self._missing = [path for path in self._missing if not _make_stage(frame.f_globals, path)]
+        except Exception:  # whatever is wrong with us, the program goes on without stages
+            self._missing = []
+        if self._missing and event != "return":
+            return self.line
+        frame.f_trace = None
+        return self._end()
+
+    def _end(self) -> None:
+        sys.settrace(None)
+
+
+def _module_name(place: dict[str, Any]) -> str:
+    """`package.module` where it was started by `-m`, else the name of its file."""
+    spec = place.get("__spec__")
+    if spec is not None:
+        return str(spec.name)
+    return str(place.get("__file__", "")).rpartition("/")[2].rpartition(".")[0]
