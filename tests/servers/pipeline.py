@@ -88,19 +88,19 @@ class StoredRun:
             self.close_stage(span_id, name, began, model=model, result=result)
 
     def open_stage(self, name: str, *, model: str = "", upstream: tuple[str, ...] = ()) -> tuple[str, int]:
-        span_id, began = secrets.token_hex(8), self.now()
+        span_id = secrets.token_hex(8)
         said: dict[str, Any] = {names.PARENT_SPAN: self._stack[-1][0] if self._stack else self.span_id}
         if upstream:
             said[names.UPSTREAM] = list(upstream)
         self._stack.append((span_id, name, model))
-        self.log(f"{name} started", event=names.EVENT_STAGE_START, **said)
-        return span_id, began
+        told = self.log(f"{name} started", event=names.EVENT_STAGE_START, **said)
+        return span_id, told.time
 
     def close_stage(self, span_id: str, name: str, began: int, *, model: str = "", result: str = "success") -> None:
-        self.log(f"{name} ended: {result}", event=names.EVENT_STAGE_END, **{names.STAGE_RESULT: result})
+        told = self.log(f"{name} ended: {result}", event=names.EVENT_STAGE_END, **{names.STAGE_RESULT: result})
         self._stack.remove((span_id, name, model))
         parent = self._stack[-1][0] if self._stack else self.span_id
-        self._span(span_id, parent, name, began, self.now(), result, {names.STAGE: name, names.MODEL_NAME: model})
+        self._span(span_id, parent, name, began, told.time, result, {names.STAGE: name, names.MODEL_NAME: model})
 
     def log(
         self, body: str, severity: Severity = Severity.INFO, *, event: str = "", span: str = "", **attributes: Any
