@@ -169,7 +169,10 @@ class RunBook:
 
     def _row(self, run_id: str, trace_id: str, speaker: Speaker) -> int:
         if run_id:
-            return self._rows[run_id, trace_id]
+            known = self._rows.get((run_id, trace_id))
+            if known is None:  # forgotten, because another run of this batch took in a trace that stood for itself
+                known = self._rows[run_id, trace_id] = self._named(run_id, trace_id)
+            return known
         who = ("", trace_id) if trace_id else ("resource", speaker.digest)
         row = self._rows.get(who)
         if row is None:

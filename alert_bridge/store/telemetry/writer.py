@@ -276,8 +276,16 @@ class Appender:
 
 
 def _step_apart(attributes: Mapping[str, AttributeValue]) -> tuple[int, Mapping[str, AttributeValue]]:
-    """The point's step and its other attributes, so that a metric is one series and not one per step."""
+    """The point's step and what its series is known by, so that a metric is one series and not one per point.
+
+    A point's own identity is not needed for that: it counts once by its series, time and step.
+    """
     step = attributes.get(names.METRIC_STEP)
     if isinstance(step, bool) or not isinstance(step, int) or not 0 <= step <= _LARGEST_STEP:
-        return NO_STEP, attributes
-    return step, {name: value for name, value in attributes.items() if name != names.METRIC_STEP}
+        own = {names.RECORD_UID}
+        step = NO_STEP
+    else:
+        own = {names.RECORD_UID, names.METRIC_STEP}
+    if own.isdisjoint(attributes):
+        return step, attributes
+    return step, {name: value for name, value in attributes.items() if name not in own}
