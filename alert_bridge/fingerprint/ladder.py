@@ -67,10 +67,10 @@ def _traceback_in(body: str) -> str:
 
 def _says_enough(what: Said) -> bool:
     """Whether the template tells the call apart: it has words of its own, and was written as a template."""
-    template = what.template
+    template = what.template[:MAX_TEMPLATE_CHARS]
     if not template:
         return False
-    if template == what.body and not _PLACEHOLDER.search(template):
+    if what.template == what.body and not _PLACEHOLDER.search(template):
         return False  # formatted before logging: its data stands in it
     words = [word for word in _PLACEHOLDER.sub(" ", template).split() if any(char.isalpha() for char in word)]
     return len(words) >= LEAST_CONSTANT_WORDS

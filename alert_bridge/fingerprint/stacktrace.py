@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 __all__ = ["Frame", "Raised", "parse"]
 
-MAX_TEXT_CHARS = 200_000  # the head and the tail of anything longer
+MAX_TEXT_CHARS = 120_000  # the head and the tail of anything longer
 MAX_DEPTH = 12  # exception groups and tracebacks inside messages
 MAX_MESSAGE_LINES = 40
 
@@ -134,7 +134,9 @@ def _frames(lines: list[str], at: int) -> tuple[list[Frame], int]:
     frames: list[Frame] = []
     while at < len(lines):
         line = lines[at]
-        if found := _FILE.match(line):
+        if not line:
+            at += 1
+        elif found := _FILE.match(line):
             at += 1
             source = ""
             if at < len(lines) and lines[at][:1] in (" ", "\t") and not _FILE.match(lines[at]):
@@ -146,7 +148,7 @@ def _frames(lines: list[str], at: int) -> tuple[list[Frame], int]:
                 last = frames[-1]
                 frames[-1] = Frame(last.path, last.function, last.source, last.repeats + int(repeated[1]))
             at += 1
-        elif line[:1] in (" ", "\t") or not line:
+        elif line[:1] in (" ", "\t"):
             at += 1  # carets, further source lines, cut text
         else:
             break

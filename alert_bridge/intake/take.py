@@ -112,7 +112,7 @@ def _is_end_of_told(event: Event, ending: Ending, desk: Desk, tally: Tally) -> b
     if cause is None or not cause.talks:
         return False
     _count_under(cause, event, desk, tally, f"its cause is incident {cause.incident.id}, which is told")
-    desk.told_in(cause.incident.id, "end", event)
+    desk.told_in(cause.incident.id, "unmet" if ending is Ending.UNMET else "end", event)
     if event.record.attributes.get(names.UNCAUGHT):  # then the death of its process is explained, too
         desk.note_ending(event.record, Ending.UNCAUGHT, cause.incident.id)
     return True

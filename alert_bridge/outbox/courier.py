@@ -110,7 +110,10 @@ class Courier(threading.Thread):
         return 0.0
 
     def _tell(
-        self, lease: Lease, facts: tuple[tuple[str, str], ...], folded: tuple[tuple[tuple[str, int], ...], int]
+        self,
+        lease: Lease,
+        facts: tuple[tuple[str, str], ...],
+        folded: tuple[tuple[tuple[str, int], ...], int] = ((), 0),
     ) -> None:
         office, address = self._office, lease.talk.recipient.address
         earlier = "" if posts_anew(lease.reason) else lease.talk.reference

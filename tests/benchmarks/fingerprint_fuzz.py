@@ -1,0 +1,145 @@
+"""Whether any input breaks the fingerprint or keeps it busy: random texts, cut and spliced tracebacks, hostile runs.
+
+    python -m tests.benchmarks.fingerprint_fuzz [INPUTS]
+
+The hostile ones are long runs of whatever an expression might try again and again. Prints the slowest of each kind; no
+input may raise, and none may take more than 50 ms.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+
+from alert_bridge.fingerprint import Said, of
+from alert_bridge.fingerprint.mask import _lines
+
+LIMIT_S = 0.050
+SEED = 559
+HEADER = "Traceback (most recent call last):\n"
+ALPHABET = "aZ0 9.,:;/\\|+-=*<>()[]{}'\"`%@#~^_\n\t\r\x00\x1b\u2028\ud800é\U0001d518"
+PIECES = (
+    HEADER, '  File "/app/a.py", line 3, in f\n', "    x = 1\n", "ValueError: no\n", "  + Exception Group " + HEADER,
+    "    +-+---------------- 1 ----------------\n", "  | ", "+------------------------------------\n",
+    "\nDuring handling of the above exception, another exception occurred:\n\n",
+    "  [Previous line repeated 996 more times]\n", 'concurrent.futures.process._RemoteTraceback: \n"""\n', "\x1b[31m",
+    "exit code 137", "HTTP 503 Server Error", "errno=13", "https://a.b/c?d=e", "2026-11-25T06:00:00Z", "0xdeadbeef",
+)  # fmt: skip
+RUNS = (
+    "1", "a", "A", ".", "..", "/", "\\", "//", "(", ")", "()", "[", "[[]", "{", "{}", "<", "<a at 0x1", "'",
+    '"', "`", "''", "'a", '"GET ', "=", "a=", "a=b(", "a=b[", ":", "::", "a:", "1:", "-", "+", "|", "  | ", "*",
+    "* ", "*,", "[*", "(*", "%", "%s", "%(a)", "%(", "a.b", "a.b.c:1 ", "1 ", "1 s ", "mon ", "1, ", "error ",
+    "exit code ", "exit code 1 ", "status=", "code", "HTTP/1", "\t", " ", "\n", "\r", "\x1b[", "\x1b[31m",
+    HEADER, HEADER + "  ", '  File "', '  File "a", line 1, in b\n', "Traceback", "+ Exception Group " + HEADER,
+    "  + Exception Group " + HEADER, "+-+---------------- 1 ----------------\n",
+    "    +---------------- 1 ----------------\n", "a: ", "a.", "Error: x\n", '"""\n',
+    '_RemoteTraceback: \n"""\n' + HEADER, "  [Previous line repeated 9 more times]\n", "Did you mean",
+    ". Did you mean", "~", "^", "    ^^^^\n", "é", "\ud800", "\x00",
+)  # fmt: skip
+RUN_CHARS = (2_000, 70_000, 1_000_000)
+
+
+def samples() -> list[str]:
+    """Tracebacks as this Python prints them: a chain, a group, a recursion."""
+
+    def chained() -> None:
+        try:
+            {}["missing"]
+        except KeyError as error:
+            raise RuntimeError("no such shelf") from error
+
+    def grouped() -> None:
+        raise ExceptionGroup("many", [ValueError("one"), ExceptionGroup("inner", [OSError(13, "denied")])])
+
+    def endless() -> None:
+        endless()
+
+    texts = []
+    for fails in (chained, grouped, endless):
+        try:
+            fails()
+        except Exception:  # noqa: BLE001 - whatever it was, its text is the sample
+            texts.append(traceback.format_exc())
+    return texts
+
+
+def main(inputs: int = 100_000) -> int:
+    """Prints a row per kind; 1 if an input raised or took too long."""
+    dice = random.Random(SEED)
+    kinds: dict[str, Iterator[str]] = {
+        "hostile runs": hostile(),
+        "random characters": (_characters(dice) for _ in range(inputs // 2)),
+        "pieces of tracebacks": (_pieces(dice) for _ in range(inputs // 4)),
+        "cut tracebacks": (_cut(dice) for _ in range(inputs // 4)),
+    }
+    bad = 0
+    print(f"{'kind':24}{'inputs':>9}{'slowest':>12}   of")
+    for name, texts in kinds.items():
+        count, slowest, worst = 0, 0.0, ""
+        for text in texts:
+            count += 1
+            taken = slowest_of(text)
+            if taken > slowest:
+                slowest, worst = taken, text
+        bad += slowest > LIMIT_S
+        print(f"{name:24}{count:9,}{slowest * 1000:9.1f} ms   {worst[:40]!r} ({len(worst):,} characters)")
+    return int(bad > 0)
+
+
+def slowest_of(text: str) -> float:
+    """CPU seconds of the slowest way in which a record can hold this text; the best of three where it looks slow."""
+    return max(_best(way, text) for way in WAYS)
+
+
+def _best(way: Callable[[str], Said], text: str) -> float:
+    first = _seconds(way, text)
+    return first if first <= LIMIT_S else min(first, _seconds(way, text), _seconds(way, text))
+
+
+def hostile() -> Iterator[str]:
+    """Every run, alone, behind a traceback's header, and with an end that does not fit."""
+    for run in RUNS:
+        for size in RUN_CHARS:
+            long = run * (size // len(run))
+            yield long
+            yield HEADER + long
+            yield f"x {long}!"
+            yield HEADER + '  File "/app/a.py", line 3, in f\n    x\nValueError: ' + long
+
+
+def _seconds(way: Callable[[str], Said], text: str) -> float:
+    said = way(text)
+    began = time.thread_time()
+    _lines.clear()  # a line that was seen before costs nothing
+    of(said)
+    return time.thread_time() - began
+
+
+def _characters(dice: random.Random) -> str:
+    return "".join(dice.choices(ALPHABET, k=dice.randrange(400)))
+
+
+def _pieces(dice: random.Random) -> str:
+    return "".join(dice.choices(PIECES, k=dice.randrange(60)))
+
+
+def _cut(dice: random.Random) -> str:
+    text = dice.choice(_SAMPLES)
+    start, end = sorted((dice.randrange(len(text)), dice.randrange(len(text))))
+    return text[:start] + (_characters(dice) if dice.random() < 0.5 else "") + text[end:]
+
+
+_SAMPLES = samples()
+WAYS: tuple[Callable[[str], Said], ...] = (
+    lambda text: Said(body=text),
+    lambda text: Said(body="it failed", exception_type="ValueError", exception_message=text),
+    lambda text: Said(body="it failed", stacktrace=text),
+    lambda text: Said(body=text + " ", template=text),
+)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(int, sys.argv[1:2])))
