@@ -38,7 +38,7 @@ demo: $(VENV)/.bridge  ## Run a failing pipeline through a real Collector and br
 test: lint  ## All checks and all tests, with a real Collector
 	@$(BIN)/pipeline-alerts collector install
 	@echo "── Tests"
-	@$(BIN)/pytest -n 2 --dist loadgroup $(TESTS)
+	@$(BIN)/pytest -n 2 $(TESTS)
 	@echo "── make test: all good"
 
 lint: $(VENV)/.dev  ## Format, style, types, and the order of the rooms

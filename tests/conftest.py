@@ -1,7 +1,35 @@
-"""What holds for the whole session: programs that tests start meet signals as they would from a terminal."""
+"""What holds for the whole session: which tests stay together, and how programs that tests start meet signals."""
+
+from __future__ import annotations
 
 import signal
+from functools import cache
+from pathlib import Path
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 # `make test &` in a script ignores SIGINT, and every program of a test would inherit that; ours would be blamed.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+class SharedPartsTogether(LoadScopeScheduling):
+    """Gives a file whose tests share a bridge or a server to one process, and every other test to whoever is free.
+
+    `--dist loadgroup` would do, but pytest 9 does not let it mark tests any more (xdist 3.8).
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return file if _shares(str(self.config.rootpath / file)) else nodeid
+
+
+@cache
+def _shares(file: str) -> bool:
+    return 'scope="module"' in Path(file).read_text(encoding="utf-8")
+
+
+@pytest.hookimpl(optionalhook=True)  # nobody asks without `-n`
+def pytest_xdist_make_scheduler(config, log):
+    return SharedPartsTogether(config, log)

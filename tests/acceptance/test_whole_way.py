@@ -18,7 +18,7 @@ from tests.servers.otlp_client import logs_request, post, record
 from tests.servers.telemetrygen import telemetrygen
 from tests.servers.whole_way import WholeWay
 
-pytestmark = [pytest.mark.collector, pytest.mark.xdist_group("whole_way")]
+pytestmark = pytest.mark.collector
 
 WITHIN_S = 60.0
 STOCK = (

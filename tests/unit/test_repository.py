@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 import venv
 import zipfile
 from functools import cache
@@ -84,13 +85,16 @@ def test_a_command_can_be_loaded_has_help_and_is_documented(name):
 
 
 def test_the_documentation_names_only_commands_and_targets_that_exist():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for place, text in documentation().items():
         named = set(re.findall(r"\bpipeline-alerts ([a-z][a-z-]+)", "\n".join(in_code(text))))
         made = set(re.findall(r"\bmake ([a-z]+)", "\n".join(in_code(text))))
+        extras = {extra for found in re.findall(r"pipeline-alerts\[([a-z,]+)\]", text) for extra in found.split(",")}
 
         assert named <= set(COMMANDS), f"{place} names {named - set(COMMANDS)}"
         assert made <= targets, f"{place} names {made - targets}"
+        assert extras <= set(project["optional-dependencies"]), f"{place} names {extras}"
 
 
 def in_code(text: str) -> list[str]:
@@ -184,7 +188,6 @@ def wheel(tmp_path_factory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("wheel")
 def test_the_wheel_holds_every_file_of_the_packages_and_the_collectors_configuration(wheel):
     ours = {name for name in tracked() if name.startswith(tuple(f"{package}/" for package in PACKAGES))}
 
@@ -208,7 +211,6 @@ def test_the_wheel_holds_every_file_of_the_packages_and_the_collectors_configura
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("wheel")
 def test_the_wheel_works_where_nothing_of_the_repository_is(wheel, tmp_path):
     fresh, work = tmp_path / "fresh", tmp_path / "work"
     work.mkdir()
