@@ -39,6 +39,7 @@ class Settings:
     journal_cap_bytes: int = DEFAULT_JOURNAL_CAP_MB << 20
     log_cap_bytes: int = DEFAULT_LOG_CAP_MB << 20
     disabled: bool = False
+    redact: str = ""  # `module:function` of the user's own redaction
     problems: tuple[str, ...] = ()  # settings that could not be read, in words, without their values
 
     @classmethod
@@ -67,6 +68,7 @@ class Settings:
             << 20,
             log_cap_bytes=int(_number(environ, "PIPELINE_ALERTS_LOG_MB", DEFAULT_LOG_CAP_MB, problems)) << 20,
             disabled=_text(environ, "OTEL_SDK_DISABLED").lower() == "true",
+            redact=_text(environ, "PIPELINE_ALERTS_REDACT"),
             problems=tuple(problems),
         )
 

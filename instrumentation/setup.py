@@ -14,6 +14,8 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -29,27 +31,31 @@ __all__ = ["configure", "ensure_started", "shutdown"]
 EXIT_BUDGET_S: Final = 0.8
 GUARDIAN_AFTER_S: Final = 1.0  # scripts that end sooner do not pay for it
 INFO: Final = 20
+WARNING: Final = 30
 _SERVER_SPAN: Final = 2
 _lock: Final = threading.Lock()
 _run: list[_Run] = []  # at most one
 
 
-def configure(pipeline: str | None = None) -> None:
+def configure(pipeline: str | None = None, *, redact: Callable[[str], str] | None = None) -> None:
     """Follows this process from now on: its records through the root logger, its spans where OpenTelemetry is loaded.
 
     May be called again, in notebooks for instance: only the first call counts. Never raises.
 
     Args:
         pipeline: its name in messages; else `PIPELINE_ALERTS_PIPELINE`, else the script's name.
+        redact: your own redaction of every text, before ours. It lives in this process only, so what an outage holds
+            back stays on disk until `pipeline-alerts ship`. Under `run` and for shipping later, name a function in
+            `PIPELINE_ALERTS_REDACT` instead.
     """
-    if ensure_started(pipeline or "") is None:
+    if ensure_started(pipeline or "", redact) is None:
         return
     with contextlib.suppress(Exception):  # whatever is wrong with us, the program goes on
         _put_handler_on_root()
         _export_spans()
 
 
-def ensure_started(pipeline: str = "") -> Journal | None:
+def ensure_started(pipeline: str = "", redact: Callable[[str], str] | None = None) -> Journal | None:
     """The journal of this process, opened if need be; None if nothing can or shall be kept. Never raises."""
     under_run = current()
     if under_run is not None:
@@ -61,7 +67,9 @@ def ensure_started(pipeline: str = "") -> Journal | None:
             settings = Settings.from_environ(os.environ, pipeline)
             if settings.disabled:
                 return None
-            _run.append(_Run(settings))
+            if redact is not None:
+                settings = replace(settings, linger_seconds=0.0)
+            _run.append(_Run(settings, redact))
         except Exception:  # noqa: BLE001 - the same
             return None
         return _run[0].journal
@@ -78,12 +86,18 @@ def shutdown(within_s: float = EXIT_BUDGET_S) -> None:
 class _Run:
     """The run that this process is."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, redact: Callable[[str], str] | None = None) -> None:
         from instrumentation import manifest
         from instrumentation.sender.folder import RunFolder, bind_poke, new_run_id
         from instrumentation.sender.logfile import RunLog, log_path
+        from instrumentation.sender.own_redaction import OwnRedaction, load
         from instrumentation.sender.sender import Sender
 
+        own, problems = OwnRedaction(redact) if redact else None, settings.problems
+        try:
+            own = own or (load(settings.redact) if settings.redact else None)
+        except ValueError as error:
+            problems += (str(error),)
         self.pid = os.getpid()
         self.settings = settings
         self.pipeline = settings.pipeline or _script_name()
@@ -108,24 +122,28 @@ class _Run:
             raise OSError("the disk is full")
         self.journal.allocate_reserve()
         log = RunLog(log_path(settings.log_home, self.pipeline, self.run_id))
-        self.sender = Sender(self.folder.path, settings, log=log, poke=self.poke)
+        self.sender = Sender(self.folder.path, settings, log=log, poke=self.poke, redact=own)
         # Stages and records of this process belong to the run's trace, and so do its subprocesses.
         self._traceparent_before = os.environ.get(contract.ENV_TRACEPARENT)
         os.environ[contract.ENV_TRACEPARENT] = f"00-{self.trace_id}-{self.span_id}-01"
         self._is_over = threading.Event()
         running.begin(self.journal)
         self._tell("%s started", [self.pipeline], names.EVENT_RUN_START, {})
+        for problem in problems:
+            self._tell("A setting of pipeline-alerts is wrong: %s", [problem], "", {}, WARNING)
         self.sender.start()
         for target, name in ((self._tell_manifest, "manifest"), (self._guard, "guardian")):
             threading.Thread(target=target, name=f"pipeline-alerts-{name}", daemon=True).start()
         atexit.register(self._at_exit)
         hooks.install()  # after the line above, so that the last exception is written before it is shipped
 
-    def _tell(self, template: str, arguments: list[str], event: str, attributes: dict[str, object]) -> None:
+    def _tell(
+        self, template: str, arguments: list[str], event: str, attributes: dict[str, object], level: int = INFO
+    ) -> None:
         line = events.log_line(
             self.journal.next_number(),
             time.time_ns(),
-            level=INFO,
+            level=level,
             template=template,
             arguments=arguments,
             event=event,
@@ -133,7 +151,7 @@ class _Run:
             trace_id=self.trace_id,
             span_id=self.span_id,
         )
-        self.journal.append(line, INFO)
+        self.journal.append(line, level)
 
     def _tell_manifest(self) -> None:
         from instrumentation import manifest

@@ -33,7 +33,10 @@ def command(folder: Path, within: float) -> None:
         click.echo(f"pipeline-alerts: {problem}", err=True)
     is_left = False
     for run in _runs(folder):
-        report = ship_folder(run, settings, within)
+        try:
+            report = ship_folder(run, settings, within)
+        except ValueError as error:
+            raise UsageError(f"{error}; nothing was sent") from error
         if report is None:
             click.echo(f"{run.name}: another process is sending it")
             is_left = True

@@ -17,6 +17,7 @@ from typing import Final
 
 from instrumentation.sender import journals
 from instrumentation.sender.folder import RunFolder
+from instrumentation.sender.own_redaction import load
 from instrumentation.sender.sender import Report, Sender
 from instrumentation.settings import Settings
 
@@ -80,11 +81,15 @@ def ship_folder(folder: Path, settings: Settings, within_s: float, *, lock_withi
 
     Returns:
         How far it got; None if another sender has the folder, or had it and is done.
+
+    Raises:
+        ValueError: the user's own redaction cannot be loaded; nothing was sent.
     """
+    redact = load(settings.redact) if settings.redact else None
     run = RunFolder(folder)
     if not _lock(run, lock_within_s) or not folder.is_dir():
         return None
-    sender = Sender(folder, settings)
+    sender = Sender(folder, settings, redact=redact)
     sender.start()
     ends_at = time.monotonic() + within_s
     stopped = threading.Event()

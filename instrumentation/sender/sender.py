@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +23,7 @@ from instrumentation.sender.bell import Bell
 from instrumentation.sender.journals import Journal, Line
 from instrumentation.sender.lanes import Item, Lane, Settled
 from instrumentation.sender.logfile import RunLog
+from instrumentation.sender.own_redaction import OwnRedaction
 from instrumentation.sender.relays import Relays
 from instrumentation.sender.shedding import shed
 from instrumentation.sender.translation import Entry, Source, translate
@@ -66,7 +67,7 @@ class Sender:
         log: the run's structured log; None where another sender already wrote it.
         observe: told of every entry as soon as it is seen, in this thread; must not block.
         greet: told of every process that begins a journal: its first line and its path; the same holds.
-        poke: a bound UNIX datagram socket that children wake us by.
+        poke, redact: a bound UNIX datagram socket that children wake us by; the user's own redaction.
     """
 
     def __init__(
@@ -78,14 +79,16 @@ class Sender:
         observe: Observer | None = None,
         greet: Greeter | None = None,
         poke: Any = None,
+        redact: OwnRedaction | None = None,
     ) -> None:
         self.folder = folder
         self.settings = settings
         self.counts: Counter[str] = Counter()
-        self._resource: Mapping[str, object] = files.run_facts(folder).get("resource") or {}
+        self._resource = files.run_facts(folder).get("resource") or {}
         self._log = log
         self._observe = observe
         self._greet = greet
+        self._redact = redact
         self._bell = Bell(poke)
         self._relays = Relays(folder)
         self._journals: dict[str, Journal] = {}
@@ -101,8 +104,8 @@ class Sender:
         self._thread: threading.Thread | None = None
 
     def _lane(self, name: str) -> Lane:
-        settings = self.settings
-        return Lane(name, Transport(settings.endpoint, settings.token, compress=not settings.is_loopback), self.wake)
+        to = self.settings
+        return Lane(name, Transport(to.endpoint, to.token, compress=not to.is_loopback), self.wake)
 
     # ── from other threads ──
 
@@ -312,7 +315,8 @@ class Sender:
             if "p" in parsed and self._relays.is_copy(parsed):
                 self.counts["relayed"] += is_new
                 return None
-            return translate(parsed, journal.source, with_log_line=is_new and self._log is not None)
+            told = self._redact(parsed) if self._redact else parsed
+            return translate(told, journal.source, with_log_line=is_new and self._log is not None)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             journal.bad_lines += 1
             self.counts["refused"] += 1

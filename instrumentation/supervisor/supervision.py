@@ -15,6 +15,7 @@ from typing import Any, Final
 from instrumentation import manifest
 from instrumentation.sender import linger
 from instrumentation.sender.logfile import RunLog, keep_within, log_path
+from instrumentation.sender.own_redaction import OwnRedaction, load
 from instrumentation.sender.sender import Report, Sender
 from instrumentation.supervisor import memory
 from instrumentation.supervisor.descendants import Death, Descendants, become_subreaper, below
@@ -64,6 +65,7 @@ class Supervision:
             observe=self._listener.hear,
             greet=self._greet,
             poke=launch.poke,
+            redact=self._load_redaction(),
         )
         self._teller = Teller(launch, self._sender.wake)
         self._first_python: dict[str, Any] = {}
@@ -76,10 +78,19 @@ class Supervision:
         self._oom_kills = memory.oom_kills()
         self._peak_below = 0
 
+    def _load_redaction(self) -> OwnRedaction | None:
+        """The user's own redaction; without it the run is told all the same, and what is wrong with it, too."""
+        self._problems = self._settings.problems
+        try:
+            return load(self._settings.redact) if self._settings.redact else None
+        except ValueError as error:
+            self._problems += (str(error),)
+            return None
+
     def run(self) -> Outcome:
         """Follows the program and returns when it ended and as much was shipped as the budget allows."""
         program = self._launch.program
-        self._teller.start(self._settings.problems)
+        self._teller.start(self._problems)
         if program is None:
             failure = self._launch.failure
             self._sender.start()
