@@ -26,8 +26,8 @@ def test_serve_ends_within_three_seconds_and_nothing_is_missing_from_the_books(t
         environ = {**server.environ, "WANDB_MODE": "online", "PREFECT_API_URL": "http://127.0.0.1:9/api"}
         with BridgeProcess(tmp_path, policy=POLICY, environ=environ) as bridge:
             bridge.wait_until_ready()
-            post(f"{bridge.url}/v1/logs", logs_request(*(record(f"line {n}", 9) for n in range(70)), resource=RUN))
             post(f"{bridge.url}/v1/metrics", metrics_request(*(gauge(f"m{n}", n) for n in range(40)), resource=RUN))
+            post(f"{bridge.url}/v1/logs", logs_request(*(record(f"line {n}", 9) for n in range(70)), resource=RUN))
             wait_for(lambda: len([s for s in export_states(bridge.state) if s.last_failed_at]) == 2, 60.0)
             began = time.monotonic()
             code = bridge.stop()
