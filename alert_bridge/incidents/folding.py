@@ -14,7 +14,7 @@ from typing import Any
 from alert_bridge.model import Fingerprint, Record, Severity
 from instrumentation import attributes as names
 
-__all__ = ["Fold", "Known", "Lineage", "Trouble", "ancestors_of", "fold_under", "stands_alone", "trouble_of"]
+__all__ = ["Fold", "Known", "Lineage", "Trouble", "ancestors_of", "beneath", "fold_under", "stands_alone", "trouble_of"]
 
 MAX_TEXT_CHARS = 1000
 MAX_STACK_CHARS = 20_000  # from the end
@@ -139,6 +139,15 @@ def ancestors_of(span: str, parents: Mapping[str, str]) -> frozenset[str]:
     while (span := parents.get(span, "")) and span not in above and len(above) < MAX_ANCESTORS:
         above.append(span)
     return frozenset(above)
+
+
+def beneath(span: str, run: Lineage) -> list[str]:
+    """The incidents whose problems showed in this span or below it."""
+    return [
+        one.incident_id
+        for one in run.known
+        if any(other == span or span in ancestors_of(other, run.parents) for other in one.spans)
+    ]
 
 
 def fold_under(trouble: Trouble, run: Lineage, *, stood_alone_before: bool) -> Fold | None:

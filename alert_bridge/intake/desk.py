@@ -6,9 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from alert_bridge.incidents import Case, Ending, Event, absorb, open_case
+from alert_bridge.incidents import Case, Ending, Event, absorb, fold, open_case
 from alert_bridge.incidents.flapping import FLAP_EPISODES, come_back, is_flapping
-from alert_bridge.incidents.folding import Trouble, trouble_of
+from alert_bridge.incidents.folding import Trouble, beneath, trouble_of
 from alert_bridge.incidents.storm import STORM, Crowd, described
 from alert_bridge.intake.kinship import Kinship
 from alert_bridge.model import IncidentState, Record
@@ -181,8 +181,18 @@ class Desk:
 
     def cause_of(self, record: Record, ending: Ending) -> Case | None:
         """The incident that already tells why this ended, if there is one; it may stand in this very request."""
+        if ending is Ending.STAGE and record.run_id and record.span_id:
+            inside = beneath(record.span_id, self.kinship(record.run_id).lineage)
+            if len(inside) == 1:
+                return self.case(inside[0])
         self.flush()
         return self.case(self.book.cause_of(record, ending))
+
+    def fold_case(self, case: Case, root_id: str) -> None:
+        """What was an incident of its own is told as part of another from now on, with all that it told itself."""
+        self.put(fold(case, root_id))
+        self.flush()
+        self.book.move_folds(case.incident.id, root_id)
 
     def note_ending(self, record: Record, ending: Ending, incident_id: str) -> None:
         """Remember which incident an end belongs to."""

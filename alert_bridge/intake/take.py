@@ -15,7 +15,6 @@ from alert_bridge.incidents import (
     closes,
     consequence,
     ending_of,
-    fold,
     resolve,
     success_of,
 )
@@ -182,7 +181,7 @@ def _fold_under(root_id: str, incident_id: str, run_id: str, desk: Desk, tally: 
         return
     tally["folded"] += 1
     desk.put(replace(root, folded=root.folded + end.incident.count))
-    desk.put(fold(end, root_id))
+    desk.fold_case(end, root_id)
     desk.decide(incident_id, "fold", f"incident {root_id} says why it ended")
 
 

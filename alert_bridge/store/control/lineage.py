@@ -111,6 +111,18 @@ class LineageRows:
             ],
         )
 
+    def move_folds(self, from_id: str, to_id: str) -> None:
+        """What was told as part of one incident is told as part of another."""
+        self.connection.execute(
+            "INSERT INTO folds (root_id, run_id, fingerprint, rule, title, stage, severity, first_event, events)"
+            " SELECT ?, run_id, fingerprint, rule, title, stage, severity, first_event, events FROM folds"
+            " WHERE root_id = ? ON CONFLICT (root_id, run_id, fingerprint)"
+            " DO UPDATE SET events = folds.events + excluded.events",
+            (to_id, from_id),
+        )
+        self.connection.execute("DELETE FROM folds WHERE root_id = ?", (from_id,))
+        self.connection.execute("UPDATE incidents SET root_id = ? WHERE root_id = ?", (to_id, from_id))
+
     def told_with(self, root_id: str, *, most: int) -> tuple[tuple[tuple[str, int], ...], int]:
         """What is told as part of an incident, (title, records), the worst and the earliest first; how many in all."""
         rows = self.connection.execute(
