@@ -218,8 +218,7 @@ class Sender:
 
     def _wait(self) -> None:
         now = time.monotonic()
-        wakes = [lane.wakes_at() for lane in self._lanes.values()]
-        until = min([now + POLL_S, *(wake for wake in wakes if wake is not None)])
+        until = min([now + POLL_S, *(wake for lane in self._lanes.values() if (wake := lane.wakes_at()) is not None)])
         if self._stop_at is not None:
             until = min(until, self._stop_at, now + LAST_POLL_S)
         elif self._queued["bulk"] and self._lanes["bulk"].is_free:
@@ -294,8 +293,8 @@ class Sender:
         assert journal.source is not None
         if is_new:
             self._show(entry, journal.source)
-        message = entry.message
-        item = Item(journal, line.end, entry.kind, (journal.source.resource, entry.scope, message), len(message))
+        part = (journal.source.resource, entry.scope, entry.message)
+        item = Item(journal, line.end, entry.kind, part, len(entry.message))
         if entry.is_urgent and is_new and self._has_room("urgent"):
             journal.urgent[line.end] = line.start
             journal.early.add(line.end)
@@ -315,8 +314,8 @@ class Sender:
             if "p" in parsed and self._relays.is_copy(parsed):
                 self.counts["relayed"] += is_new
                 return None
-            told = self._redact(parsed) if self._redact else parsed
-            return translate(told, journal.source, with_log_line=is_new and self._log is not None)
+            parsed = self._redact(parsed) if self._redact else parsed
+            return translate(parsed, journal.source, with_log_line=is_new and self._log is not None)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             journal.bad_lines += 1
             self.counts["refused"] += 1

@@ -31,7 +31,7 @@ VERSIONS = ("2.3.0", "3.3.4")
 MANAGERS = ("bright_harbor", "calm_meadow", "dry_river")
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 INSTALL_TIMEOUT_S = 3600
-RUN_TIMEOUT_S = 120
+RUN_TIMEOUT_S = 900  # the first import of their dependencies compiles some thousand files
 LIGHT_PACKAGES = ("pyyaml",)
 PINNED_BY_THEM = ("protobuf<6",)  # 2.3.0 brings a wandb that needs it; a resolver finds it, the light way must be told
 
