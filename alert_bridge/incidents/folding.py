@@ -19,14 +19,14 @@ __all__ = ["Fold", "Known", "Lineage", "Trouble", "ancestors_of", "beneath", "fo
 MAX_TEXT_CHARS = 1000
 MAX_STACK_CHARS = 20_000  # from the end
 MAX_LINE_DIGITS = 10
-RAISED_WITHIN_LINES = 4  # a `raise` so close behind a log call in the same function says the same
+RAISED_WITHIN_LINES = 3  # a `raise` so close behind a log call in the same function says the same
 MAX_ANCESTORS = 100  # deeper nesting of stages than anyone has; also ends a loop of bad parents
 
 _CHILD_ENDED = re.compile(
     r"(?i)\b(?:exit(?:ed)?[ _-]?(?:code|status)|exited with|non-zero exit|ended with -?\d|return(?:ed)?[ _-]?code"
     r"|died with|was killed|terminated abruptly)"
 )
-_RAISED_AT = re.compile(r'^\s*File "([^"]{1,4096})", line (\d{1,9}), in (.{1,300})$', re.MULTILINE)
+_RAISED_AT = re.compile(r'^\s*File "([^"]{1,4096})", line (\d{1,9}), in (.{1,300})\n\s*(.*)$', re.MULTILINE)
 _CHILD_TYPES = frozenset({"CalledProcessError", "BrokenProcessPool", "TerminatedWorkerError", "SystemExit"})
 _WHY = {
     "re-report": "the same cause, reported again further out in the same trace",
@@ -117,7 +117,9 @@ def _site(record: Record) -> dict[str, Any]:
         line = record.text(names.CODE_LINE)
         file, function = record.text(names.CODE_FILE), record.text(names.CODE_FUNCTION)
     elif frames := _RAISED_AT.findall(stack[-MAX_STACK_CHARS:]):
-        file, line, function = frames[-1]
+        file, line, function, source = frames[-1]
+        if not source.startswith("raise"):
+            return {}  # a statement that failed is a problem of its own, wherever it stands
     else:
         return {}
     known = line.isdecimal() and len(line) < MAX_LINE_DIGITS
