@@ -79,19 +79,26 @@ def is_storm(record: Record) -> bool:
     return record.attributes.get(names.WATCHED) == STORM
 
 
-def described(case: Case, gathered: Gathered) -> Case:
-    """The storm's incident with a text that says what it holds by now."""
+def described(case: Case, gathered: Gathered | None = None) -> Case:
+    """The storm's incident with a text that says what it holds by now; without ``gathered``, only that it is one.
+
+    Counting what a storm holds takes longer the more it is: done when it is told, not when a record comes.
+    """
     incident = case.incident
-    worst = "; ".join(
-        f"{title[:TITLE_CHARACTERS].strip()} ({records:,})" for title, records in gathered.worst[:WORST_NAMED]
-    )
-    title = f"{gathered.problems:,} more problem{'s' if gathered.problems > 1 else ''}, too many to tell one by one"
     kept = {name: value for name, value in incident.sample.attributes.items() if not name.startswith("exception.")}
     kept.pop(names.TEMPLATE, None)
     sample = replace(
         incident.sample,
-        body=f"{title}: {gathered.records:,} records. Worst: {worst}",
+        body=_in_words(gathered) if gathered else TITLE,
         event_name="",
         attributes={**kept, names.WATCHED: STORM},
     )
     return replace(case, incident=replace(incident, title=TITLE, stage="", sample=sample))
+
+
+def _in_words(gathered: Gathered) -> str:
+    worst = "; ".join(
+        f"{title[:TITLE_CHARACTERS].strip()} ({records:,})" for title, records in gathered.worst[:WORST_NAMED]
+    )
+    many = f"{gathered.problems:,} more problem{'s' if gathered.problems > 1 else ''}, too many to tell one by one"
+    return f"{many}: {gathered.records:,} records. Worst: {worst}"

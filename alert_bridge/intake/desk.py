@@ -226,7 +226,7 @@ class Desk:
         self.book.note_folds(self._folds)
         for storm in self._storms:
             if (gathering := self.book.case(storm)) is not None:
-                self.book.save_case(described(gathering, self.book.gathered(storm)))
+                self.book.save_case(described(gathering))
         for record, ending, incident_id in self._endings:
             self.book.note_ending(record, ending, incident_id)
         for run_id, incident_id, trouble in self._sightings:

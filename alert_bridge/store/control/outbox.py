@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from alert_bridge.incidents import Case, Planned, Talk
+from alert_bridge.incidents.storm import Gathered, described, is_storm
 from alert_bridge.model import NoticeState, Reason
 
 __all__ = ["Lease", "OutboxRows"]
@@ -32,6 +33,9 @@ class OutboxRows:
     connection: sqlite3.Connection
 
     def case(self, incident_id: str) -> Case | None:
+        raise NotImplementedError
+
+    def gathered(self, root_id: str) -> Gathered:
         raise NotImplementedError
 
     def set_plan(self, talk: Talk, planned: Planned | None, *, now: int) -> None:
@@ -64,6 +68,8 @@ class OutboxRows:
         self.connection.execute(
             "UPDATE notices SET state = 'sending', attempts = attempts + 1 WHERE id = ?", (row["id"],)
         )
+        if is_storm(case.incident.sample):
+            case = described(case, self.gathered(case.incident.id))
         talk = next(talk for talk in case.talks if talk.id == row["conversation_id"])
         return Lease(row["id"], Reason(row["reason"]), row["wanted_at"], row["attempts"] + 1, case, talk)
 
