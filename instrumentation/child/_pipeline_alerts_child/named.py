@@ -84,7 +84,10 @@ class _Main:
         defined = frame.f_code.co_names
         found = [path for module, paths in self._wanted_in.items() if module in names for path in paths]
         self._missing = [path for path in found if path.partition(".")[0] in defined]
-        return self.line if self._missing else self._end()
+        if self._missing:
+            return self.line
+        self._end()
+        return None
 
     def line(self, frame: FrameType, event: str, _arg: object) -> Callable[..., Any] | None:
         """Between two lines of it."""
@@ -95,7 +98,8 @@ class _Main:
         if self._missing and event != "return":
             return self.line
         frame.f_trace = None
-        return self._end()
+        self._end()
+        return None
 
     def _end(self) -> None:
         sys.settrace(None)
