@@ -23,14 +23,15 @@ from typing import IO
 from pipeline import faults
 
 from alert_bridge.model import NoticeState
-from alert_bridge.store.control import open_reader
-from alert_bridge.store.interface import Delivery
+from alert_bridge.store.control import SqliteControlReader, open_reader
+from alert_bridge.store.interface import Delivery, Previewed
 from alert_bridge.store.telemetry import Telemetry
 
 HERE = Path(__file__).parent
 HOME = Path(".demo")
 START_TIMEOUT_S = 30.0
 DELIVERY_TIMEOUT_S = 30.0
+DIGEST_TIMEOUT_S = 10.0
 COUNTERS_TIMEOUT_S = 10.0
 MOST_POINTS = 100_000
 LINE_CHARS = 118
@@ -155,10 +156,12 @@ def report(fail: str, address: str) -> bool:
             break
         time.sleep(POLL_S)
     if not told:
-        print("   nobody")
+        print("   nobody of a problem")
+    show_digests(control)
     for incident in control.incidents(open_only=False):
-        print(f"   {incident.severity.name} ({incident.count}) {incident.title}")
-        print(f"      http://{address}/incidents/{incident.id}")
+        if not incident.root_id:  # what is folded is told as part of its cause
+            print(f"   {incident.severity.name} ({incident.count}) {incident.title}")
+            print(f"      http://{address}/incidents/{incident.id}")
     received, sent = collector_counters()
     print(f"   The Collector counted {received:.0f} log records in, and {sent:.0f} out on its two ways to the bridge")
     channels = {channel for channel, _, _ in told}
@@ -175,6 +178,18 @@ def show(delivery: Delivery, told: set[tuple[str, str, str]]) -> None:
             told.add(key)
             previewed = any(receipt.outcome == "previewed" for receipt in delivery.receipts)
             print(f"delivered {' '.join(key)}{'  (previewed, see /inbox)' if previewed else ''}", flush=True)
+
+
+def show_digests(control: SqliteControlReader) -> None:
+    """Prints who got the summary of the run, once the bridge has seen its whole log."""
+    deadline = time.monotonic() + DIGEST_TIMEOUT_S
+    digests: list[Previewed] = []
+    while not digests and time.monotonic() < deadline:
+        problems = {incident.id for incident in control.incidents(open_only=False)}
+        digests = [one for one in control.previewed() if one.incident_id not in problems]
+        time.sleep(POLL_S)
+    for one in sorted(digests, key=lambda one: one.channel):
+        print(f"delivered {one.channel} {' '.join(one.audiences)} summary of the run  (previewed, see /inbox)")
 
 
 def collector_counters() -> tuple[float, float]:
