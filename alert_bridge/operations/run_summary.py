@@ -71,7 +71,7 @@ def summarise(
         missing=tuple(missing),
         held_back=(
             ("records lowered or dropped by a rule", troubles.demoted),
-            ("incidents told as part of another", len(incidents) - len(roots)),
+            ("problems told as part of another", sum(len(control.folded(incident.id)) for incident in roots)),
             ("records held back by a silence or quiet hours", _suppressed(roots, control)),
         ),
         note=note,
@@ -152,11 +152,12 @@ def _line(incident: Incident, control: ControlReader) -> IncidentLine:
 
 
 def _suppressed(incidents: Sequence[Incident], control: ControlReader) -> int:
-    """Records that at least one recipient was not told of."""
-    return sum(
-        max((delivery.conversation.suppressed for delivery in control.deliveries(incident.id)), default=0)
-        for incident in incidents
-    )
+    """Records that at least one recipient was not told of, without those that are told as part of an incident."""
+    held = 0
+    for incident in incidents:
+        suppressed = max((one.conversation.suppressed for one in control.deliveries(incident.id)), default=0)
+        held += max(0, suppressed - sum(one.events for one in control.folded(incident.id)))
+    return held
 
 
 def _troubles(telemetry: TelemetryReader, run_id: str, policy: Policy) -> _Troubles:
