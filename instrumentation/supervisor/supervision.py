@@ -189,6 +189,7 @@ class Supervision:
     def _conclude(self, program: Program) -> Outcome:
         assert program.status is not None
         duration = time.monotonic() - self._launch.started
+        self._sender.catch_up()  # a process may have begun and died since the last look
         self._tell_deaths()
         ending = Ending.of(
             program.status,
