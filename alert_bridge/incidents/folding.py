@@ -120,6 +120,8 @@ def _site(record: Record) -> dict[str, Any]:
         file, line, function, source = frames[-1]
         if not source.startswith("raise"):
             return {}  # a statement that failed is a problem of its own, wherever it stands
+        if record.text(names.CODE_FUNCTION) == function and not record.attributes.get(names.UNCAUGHT):
+            return {}  # caught and logged where it was raised: not what the log call before it spoke of
     else:
         return {}
     known = line.isdecimal() and len(line) < MAX_LINE_DIGITS
