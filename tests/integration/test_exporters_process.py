@@ -89,7 +89,7 @@ def test_a_target_that_takes_connections_and_says_nothing_does_not_hold_up_the_e
         with a_bridge(tmp_path, **prefect_at(receiver.port)) as bridge:
             bridge.wait_until_ready()
             post(f"{bridge.url}/v1/logs", logs_request(record("hello", 9)))
-            wait_for(lambda: bool(books(bridge)) and books(bridge)["logs"].waiting == 1, 20)
+            wait_for(lambda: "logs" in (held := books(bridge)) and held["logs"].waiting == 1, 20)
             time.sleep(0.5)  # it is in the middle of waiting for the answer
 
             began = time.monotonic()
@@ -118,7 +118,7 @@ def test_status_page_and_metrics_show_the_mirrors_books(tmp_path, closed_port):
     with a_bridge(tmp_path, **prefect_at(closed_port)) as bridge:
         bridge.wait_until_ready()
         post(f"{bridge.url}/v1/logs", logs_request(record("hello", 9)))
-        wait_for(lambda: bool(books(bridge)) and books(bridge)["logs"].waiting == 1, 20)
+        wait_for(lambda: "logs" in (held := books(bridge)) and held["logs"].waiting == 1, 20)
         wait_for(lambda: state_of(bridge).failing_since > 0, 20)
 
         command = [sys.executable, "-m", "alert_bridge.cli", "status", "--json", "--state", str(bridge.state)]
