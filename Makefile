@@ -55,5 +55,5 @@ bench: $(VENV)/.dev  ## Measure, as ratios against a peer in the same run
 
 lock:  ## Pin again what pyproject.toml asks for (for maintainers; needs uv)
 	@for extra in bridge dev; do \
-	  uv pip compile pyproject.toml --extra $$extra --universal --generate-hashes --no-emit-index-url \
-	    --no-emit-find-links --no-annotate --no-header --quiet --output-file requirements/$$extra.lock; done
+	  uv pip compile pyproject.toml --extra $$extra --universal --generate-hashes --no-annotate --no-header \
+	    --quiet --output-file requirements/$$extra.lock; done
