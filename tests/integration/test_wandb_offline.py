@@ -57,7 +57,7 @@ def values_of(rows: list[dict], key: str) -> Counter:
 
 def expected(points: list[MetricPoint], name: str) -> Counter:
     return Counter(
-        (repr(float(each.value)), each.attributes.get(names.METRIC_STEP), round(each.time / 1e6))
+        (repr(float(each.value)), each.attributes.get(names.METRIC_STEP), round(each.time / 1e9 * 1000))
         for each in points
         if each.name == name
     )
