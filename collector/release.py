@@ -1,7 +1,8 @@
 """Gets an official Collector release: from the project's releases, a mirror, or a file that somebody carried in.
 
 The archive is compared with its SHA-256 before anything in it is looked at. The digest comes from the person who asks
-(`--sha256`), else from the `.sha256` file beside the archive, which releases have carried since v0.158.
+(`--sha256`), else from our own table (`distribution/releases.sha256`) if the archive bears an official name, else from
+the `.sha256` file beside the archive, which releases have carried since v0.158.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from importlib import resources
 from pathlib import Path
 from typing import IO
 
@@ -24,6 +26,7 @@ from collector.errors import CollectorError
 __all__ = ["Unreachable", "archive_url", "from_file", "from_url"]
 
 MEMBER = "otelcol-contrib"
+PINNED = resources.files("collector") / "distribution" / "releases.sha256"
 CONNECT_TIMEOUT_SECONDS = 5.0
 """Also the longest silence within a download. Short, because building from source is the next thing to try."""
 ARCHIVE_LIMIT_BYTES = 512 << 20
@@ -60,7 +63,7 @@ def from_url(environ: Mapping[str, str], url: str, sha256: str, progress: Callab
         Unreachable: the server could not be reached in time, or does not have the file.
         CollectorError: what came is not what its digest promises, or has no Collector in it.
     """
-    expected = _digest(sha256, "--sha256") if sha256 else _published_digest(url)
+    expected = _promised(url.rpartition("/")[2], sha256) or _published_digest(url)
     progress(f"Downloading {url}")
     with cache.workspace(environ) as work:
         archive = work / "archive.tar.gz"
@@ -72,7 +75,8 @@ def from_url(environ: Mapping[str, str], url: str, sha256: str, progress: Callab
 def from_file(environ: Mapping[str, str], archive: Path, sha256: str, progress: Callable[[str], None]) -> Path:
     """Put the Collector of an archive that is already on this machine into the cache.
 
-    The digest is `sha256`, else the content of `ARCHIVE.sha256`. A digest is required: the file was carried by hand.
+    The digest is `sha256`, else the pinned one of an official name, else the content of `ARCHIVE.sha256`. There must be
+    one: the file was carried by hand.
 
     Raises:
         CollectorError: there is no archive or no digest, they do not match, or there is no Collector in it.
@@ -80,16 +84,23 @@ def from_file(environ: Mapping[str, str], archive: Path, sha256: str, progress: 
     beside = archive.with_name(f"{archive.name}.sha256")
     if not archive.is_file():
         raise CollectorError(f"{archive} is not a file: give the path of a {MEMBER}_{cache.VERSION}_….tar.gz")
-    if sha256:
-        expected = _digest(sha256, "--sha256")
-    elif beside.is_file():
+    expected = _promised(archive.name, sha256)
+    if not expected and beside.is_file():
         expected = _digest(beside.read_text(encoding="ascii", errors="replace")[:DIGEST_LIMIT_BYTES], str(beside))
-    else:
+    if not expected:
         raise CollectorError(
             f"nothing to verify {archive} against: put {beside.name} beside it, or give --sha256 DIGEST"
         )
     progress(f"Installing {archive}")
     return _install(environ, archive, expected, origin=str(archive))
+
+
+def _promised(name: str, sha256: str) -> str:
+    """The digest that an archive of this name must have, by who asks or by our table; empty if neither says."""
+    if sha256:
+        return _digest(sha256, "--sha256")
+    lines = (line.split() for line in PINNED.read_text(encoding="ascii").splitlines() if not line.startswith("#"))
+    return next((digest for digest, pinned in lines if pinned == name), "")
 
 
 def _published_digest(url: str) -> str:

@@ -53,7 +53,10 @@ def command() -> None:
 )
 @click.option("--url", default="", metavar="URL", help="An archive on a mirror.")
 @click.option(
-    "--sha256", default="", metavar="DIGEST", help="The archive's digest; default: the .sha256 file beside it."
+    "--sha256",
+    default="",
+    metavar="DIGEST",
+    help="The archive's digest; default: the pinned one, else that of the .sha256 file beside it.",
 )
 @click.option("--fresh", is_flag=True, help="Get one even if there is one.")
 def install(file: Path | None, url: str, sha256: str, *, fresh: bool) -> None:

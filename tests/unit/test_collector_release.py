@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import subprocess
 import tarfile
 import threading
@@ -45,11 +46,12 @@ class Mirror:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/{NAME}"
+        self.base = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.url = f"{self.base}/{NAME}"
 
-    def publish(self, archive: bytes, digest: str | None = None) -> None:
-        self.files[NAME] = archive
-        self.files[f"{NAME}.sha256"] = (digest or sha256(archive)).encode()
+    def publish(self, archive: bytes, digest: str | None = None, name: str = NAME) -> None:
+        self.files[name] = archive
+        self.files[f"{name}.sha256"] = (digest or sha256(archive)).encode()
 
 
 @pytest.fixture
@@ -212,6 +214,46 @@ def test_an_archive_that_was_carried_in_needs_a_digest(environ, tmp_path):
     beside = tmp_path / f"{NAME}.sha256"
     beside.write_text(sha256(GOOD))
     assert release.from_file(environ, carried, "", lambda _: None).read_bytes() == PROGRAM
+
+
+OFFICIAL = [("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "x86_64"), ("darwin", "arm64")]
+
+
+@pytest.mark.parametrize(("system", "machine"), OFFICIAL)
+def test_an_archive_under_an_official_name_has_to_be_the_pinned_one_whatever_its_mirror_says(
+    environ, mirror, tmp_path, system, machine
+):
+    name = release.archive_url(system, machine).rpartition("/")[2]
+    mirror.publish(GOOD, name=name)
+    carried = tmp_path / name
+    carried.write_bytes(GOOD)
+    (tmp_path / f"{name}.sha256").write_text(sha256(GOOD))
+
+    with pytest.raises(CollectorError, match="it is not what was published"):
+        release.from_url(environ, f"{mirror.base}/{name}", "", lambda _: None)
+    with pytest.raises(CollectorError, match="it is not what was published"):
+        release.from_file(environ, carried, "", lambda _: None)
+    assert left_behind(environ) == []
+
+    assert release.from_file(environ, carried, sha256(GOOD), lambda _: None).read_bytes() == PROGRAM
+
+
+def test_the_pinned_one_needs_no_digest_beside_it(environ, mirror, monkeypatch, tmp_path):
+    table = tmp_path / "releases.sha256"
+    table.write_text(f"# a comment\n{sha256(GOOD)}  {NAME}\n")
+    monkeypatch.setattr(release, "PINNED", table)
+    mirror.files = {NAME: GOOD}
+
+    assert from_mirror(environ, mirror).read_bytes() == PROGRAM
+
+
+def test_the_pinned_digests_are_those_of_four_different_archives():
+    lines = [line.split() for line in release.PINNED.read_text().splitlines() if not line.startswith("#")]
+
+    assert sorted(name for _, name in lines) == sorted(
+        release.archive_url(*official).rpartition("/")[2] for official in OFFICIAL
+    )
+    assert len({digest for digest, _ in lines if re.fullmatch("[0-9a-f]{64}", digest)}) == len(OFFICIAL)
 
 
 @pytest.mark.parametrize(
