@@ -24,6 +24,7 @@ from alert_bridge.intake import Intake
 from alert_bridge.operations import Overseer
 from alert_bridge.outbox import Courier, Office, Upkeep, begin, revive
 from alert_bridge.outbox.trouble import operator, report, trouble_event
+from alert_bridge.policy.load import packaged_path
 from alert_bridge.service.app import Doors, application
 from alert_bridge.service.gauges import Gauges
 from alert_bridge.service.relay import Relay
@@ -228,9 +229,10 @@ class _Bridge:
 
     def announce(self) -> None:
         """The one line on standard output: where, by which policy, through which channels."""
-        policy = self.rulebook.policy()
+        path = self.rulebook.policy().path
+        policy = f"{path} (the packaged one)" if path == packaged_path() else str(path)
         channels = " · ".join(f"{state.name} {state.why}" for state in self._states)
-        print(f"pipeline-alerts: {self.url} · policy {policy.path} · {channels}", flush=True)  # noqa: T201 - its purpose
+        print(f"pipeline-alerts: {self.url} · policy {policy} · {channels}", flush=True)  # noqa: T201 - its purpose
 
     def _note_policy(self) -> None:
         policy = self.rulebook.policy()

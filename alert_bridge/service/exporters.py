@@ -17,7 +17,7 @@ from alert_bridge.exporters import Exporter, Follower
 from alert_bridge.exporters.prefect import prefect_settings
 from alert_bridge.exporters.wandb import wandb_settings
 from alert_bridge.model import Severity
-from alert_bridge.policy.load import load, packaged_path
+from alert_bridge.policy.load import load
 from alert_bridge.policy.model import Policy
 from alert_bridge.service.settings import ServiceSettings
 from alert_bridge.store.telemetry import Telemetry
@@ -33,7 +33,7 @@ class Routes:
     """Which levels go to which exporter: the policy's routes, read at the start and on SIGHUP."""
 
     def __init__(self, settings: ServiceSettings) -> None:
-        self._path = settings.policy or packaged_path()
+        self._path = settings.policy
         self._policy: Policy = load(self._path)
 
     def reload(self) -> None:

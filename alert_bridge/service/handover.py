@@ -6,10 +6,10 @@ Collector; the alerts process counts a record once, by its uid, however often it
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
-
-import httpx
+from typing import TYPE_CHECKING
 
 from alert_bridge.errors import StoreBusy
 from alert_bridge.model import Record, Severity
@@ -17,6 +17,9 @@ from alert_bridge.otlp import encode_logs
 from alert_bridge.policy.model import Policy
 from alert_bridge.routing import judge, recipients
 from instrumentation import attributes as names
+
+if TYPE_CHECKING:
+    import httpx  # a third of a second of processor time: loaded when the process already answers
 
 __all__ = ["Handover", "is_alarming", "is_promoted"]
 
@@ -53,9 +56,18 @@ class Handover:
     """Posts records to the alerts process and waits until it has them on disk."""
 
     def __init__(self, url: str, token: str, *, on_refused: Callable[[], None]) -> None:
-        headers = {"content-type": "application/x-protobuf"} | ({"authorization": f"Bearer {token}"} if token else {})
-        self._client = httpx.AsyncClient(base_url=url, headers=headers, timeout=TIMEOUT_S, trust_env=False)
+        self._url = url
+        self._headers = {"content-type": "application/x-protobuf"}
+        if token:
+            self._headers["authorization"] = f"Bearer {token}"
+        self._client: httpx.AsyncClient | None = None
         self._on_refused = on_refused
+
+    def load(self) -> type[Exception]:
+        """Load the library, which may be done before anybody waits for it; its word for a failure."""
+        import httpx
+
+        return httpx.HTTPError
 
     async def tell(self, records: Sequence[Record]) -> None:
         """Return when the alerts process has committed them.
@@ -68,12 +80,14 @@ class Handover:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        if self._client is not None:
+            await self._client.aclose()
 
     async def _post(self, body: bytes) -> None:
+        http_error = await asyncio.to_thread(self.load)
         try:
-            answer = await self._client.post(PATH, content=body)
-        except httpx.HTTPError as error:
+            answer = await self._connected().post(PATH, content=body)
+        except http_error as error:
             raise StoreBusy(f"The alerts process did not answer: {type(error).__name__}") from error
         if answer.status_code == BAD_REQUEST:
             # A mistake of ours. Sending it again cannot help, and would hold up everything behind it for ever.
@@ -81,3 +95,12 @@ class Handover:
             self._on_refused()
         elif answer.status_code != OK:
             raise StoreBusy(f"The alerts process answered {answer.status_code}")
+
+    def _connected(self) -> httpx.AsyncClient:
+        import httpx
+
+        if self._client is None:
+            self._client = httpx.AsyncClient(
+                base_url=self._url, headers=self._headers, timeout=TIMEOUT_S, trust_env=False
+            )
+        return self._client

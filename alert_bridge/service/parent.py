@@ -1,29 +1,31 @@
-"""The parent: owns the address and the state directory, starts the processes, replaces those that die, ends all."""
+"""The parent: owns the address and the state directory, forks the processes, replaces those that die, ends all.
+
+It runs no thread and opens no store, so that a fork copies nothing half done.
+"""
 
 from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import logging
 import os
 import select
 import signal
 import socket
-import subprocess
-import sys
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 from types import FrameType
 
 from alert_bridge.errors import SettingsError
+from alert_bridge.service.roles import ALERTS, EXPORTERS, TELEMETRY, USAGE_EXIT_CODE, preload, run_role
 from alert_bridge.service.settings import ServiceSettings, wants_exporters
 
 __all__ = ["serve"]
 
-ROLES = ("alerts", "telemetry")
-EXPORTERS = "exporters"  # a third process, where there is something to export to; no trouble of its own ends the rest
+ROLES = (TELEMETRY, ALERTS)  # in this order, so that the second finds the first when it says that it is ready
 BACKLOG = 512
 TAKEOVER_WAIT_S = 3.0  # a bridge that was just killed needs a moment to let go of its address and its state
 TAKEOVER_LOOK_S = 0.02
@@ -32,8 +34,8 @@ FIRST_RESTART_WAIT_S = 0.1
 LONGEST_RESTART_WAIT_S = 2.0  # senders keep what they have meanwhile, but people wait
 START_FAILURES_MOST = 5  # a process that fails this often and never lived long will not come up by itself
 STEADY_AFTER_S = 30.0  # a process that lived this long starts its next restarts from the shortest wait
-USAGE_EXIT_CODE = 2
 LOCK_NAME = "serve.lock"
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +45,7 @@ class _Child:
     """One process of the service, whether it runs or waits to be started again."""
 
     role: str
-    process: subprocess.Popen[bytes] | None = None
+    process: ForkProcess | None = None
     started_at: float = 0.0
     restart_at: float = 0.0
     failures: int = 0
@@ -52,10 +54,22 @@ class _Child:
 
 @dataclass(slots=True)
 class _Orders:
-    """What signals asked for."""
+    """What signals asked for; each of them writes to ``telling``, so that ``told`` becomes readable."""
 
+    told: int
+    telling: int
     stop: bool = False
     reload: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Estate:
+    """What all processes of the service have in common."""
+
+    settings: ServiceSettings
+    listening: socket.socket
+    alive: int  # readable when the parent is gone, however it went
+    living: int  # its other end, which the parent alone holds
 
 
 def serve(settings: ServiceSettings) -> int:
@@ -65,31 +79,29 @@ def serve(settings: ServiceSettings) -> int:
         SettingsError: the address or the state directory is taken or cannot be used, or an exporter's settings cannot.
     """
     roles = (*ROLES, EXPORTERS) if wants_exporters(os.environ) else ROLES
-    lock = _own(settings.state)
+    _own(settings.state)
     listening = _listen(settings.host, settings.port)
-    settings = replace(settings, port=listening.getsockname()[1])
-    alive_read, alive_write = os.pipe()  # children see its end when this process is gone, however it went
-    orders = _Orders()
-    signals = _obey(orders)
+    estate = _Estate(replace(settings, port=listening.getsockname()[1]), listening, *os.pipe())
+    orders = _obey()
+    preload()
     children = [_Child(role) for role in roles]
-    inherited = (listening.fileno(), alive_read, lock)
     try:
         while not orders.stop:
             for child in children:
                 if child.process is None and time.monotonic() >= child.restart_at:
-                    _start(child, settings, inherited)
-            code = _watch(children, orders, signals)
+                    _start(child, estate, orders)
+            code = _watch(children, orders)
             if code is not None:
                 return code
         return 0
     finally:
         _end(children)
         listening.close()
-        os.close(alive_write)
+        os.close(estate.living)
 
 
-def _own(state: Path) -> int:
-    """A lock on the state directory, kept by the children too; the descriptor."""
+def _own(state: Path) -> None:
+    """Lock the state directory, for as long as any process of the service lives."""
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(state / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
@@ -104,7 +116,7 @@ def _own(state: Path) -> int:
                 raise SettingsError(f"Another bridge works on {state}: end it, or choose another --state") from error
             time.sleep(TAKEOVER_LOOK_S)
         else:
-            return lock
+            return
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -129,8 +141,9 @@ def _listen(host: str, port: int) -> socket.socket:
             return listening
 
 
-def _obey(orders: _Orders) -> int:
-    """Take signals as orders; returns a descriptor that becomes readable with each of them."""
+def _obey() -> _Orders:
+    """Take signals as orders."""
+    orders = _Orders(*os.pipe())
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         orders.stop = True
@@ -138,44 +151,51 @@ def _obey(orders: _Orders) -> int:
     def reload(_number: int, _frame: FrameType | None) -> None:
         orders.reload = True
 
-    reading, writing = os.pipe()
-    os.set_blocking(writing, False)
-    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    os.set_blocking(orders.telling, False)
+    signal.set_wakeup_fd(orders.telling, warn_on_full_buffer=False)
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGHUP, reload)
     signal.signal(signal.SIGCHLD, lambda _number, _frame: None)  # to be woken by it
-    return reading
+    return orders
 
 
-def _start(child: _Child, settings: ServiceSettings, inherited: tuple[int, int, int]) -> None:
-    told = asdict(settings) | {"policy": str(settings.policy or ""), "state": str(settings.state)}
-    told.pop("tokens")  # a secret travels in the environment, where it came from, never on a command line
-    command = [
-        sys.executable,
-        "-m",
-        "alert_bridge.service",
-        child.role,
-        str(inherited[0]),
-        str(inherited[1]),
-        json.dumps(told),
-    ]
-    child.process = subprocess.Popen(command, pass_fds=inherited, stdin=subprocess.DEVNULL)  # noqa: S603 - our own module
-    child.started_at = time.monotonic()
+def _start(child: _Child, estate: _Estate, orders: _Orders) -> None:
+    # A signal between the fork and the child's own handlers would be taken as an order to the parent, and be lost.
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        process = get_context("fork").Process(target=_begin, args=(child.role, estate, orders))
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    child.process, child.started_at = process, time.monotonic()
 
 
-def _watch(children: list[_Child], orders: _Orders, signals: int) -> int | None:
+def _begin(role: str, estate: _Estate, orders: _Orders) -> None:
+    """In the child: let go of what is the parent's, then be the role."""
+    os.close(estate.living)
+    signal.set_wakeup_fd(-1)
+    os.close(orders.told)
+    os.close(orders.telling)
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the policy is read, there is nothing to read again
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    raise SystemExit(run_role(role, estate.settings, estate.listening, estate.alive))
+
+
+def _watch(children: list[_Child], orders: _Orders) -> int | None:
     """Wait for a signal or for the time to start a process again; an exit code ends the service."""
     waits = [max(child.restart_at - time.monotonic(), 0.0) for child in children if child.process is None]
-    if select.select([signals], [], [], min(waits, default=None))[0]:
-        os.read(signals, 512)
+    if select.select([orders.told], [], [], min(waits, default=None))[0]:
+        os.read(orders.told, 512)
     if orders.reload:
         orders.reload = False
         for child in children:
-            if child.process is not None:
-                child.process.send_signal(signal.SIGHUP)
+            if child.process is not None and child.process.pid is not None:
+                os.kill(child.process.pid, signal.SIGHUP)
     for child in children:
-        code = None if child.process is None else child.process.poll()
+        code = None if child.process is None else child.process.exitcode
         if code is not None and not orders.stop:
             fatal = _lost(child, code)
             if fatal is not None:
@@ -211,9 +231,8 @@ def _end(children: list[_Child]) -> None:
         process.terminate()
     deadline = time.monotonic() + STOP_WITHIN_S
     for process in running:
-        try:
-            process.wait(max(deadline - time.monotonic(), 0.01))
-        except subprocess.TimeoutExpired:
+        process.join(max(deadline - time.monotonic(), 0.01))
+        if process.exitcode is None:
             log.warning("Process %d did not end in time and is killed", process.pid)
             process.kill()
-            process.wait()
+            process.join()

@@ -10,7 +10,7 @@ from pathlib import Path
 from alert_bridge.channels.base import Channel
 from alert_bridge.errors import SettingsError, UsageError
 from alert_bridge.outbox import Rules, rules_of
-from alert_bridge.policy.load import load, packaged_path
+from alert_bridge.policy.load import load
 from alert_bridge.policy.model import Policy
 
 __all__ = ["Rulebook", "refuse_placeholders"]
@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 class Rulebook:
     """Answers with the policy in force; threads may ask at any time."""
 
-    def __init__(self, path: Path | None, channels: Mapping[str, Channel], configured: frozenset[str]) -> None:
-        self._path = path or packaged_path()
+    def __init__(self, path: Path, channels: Mapping[str, Channel], configured: frozenset[str]) -> None:
+        self._path = path
         self._channels = channels
         self._configured = configured
         self._lock = threading.Lock()

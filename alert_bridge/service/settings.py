@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from alert_bridge.errors import SettingsError
+from alert_bridge.policy.load import policy_path
 from alert_bridge.settings import secret, setting, state_home
 
 __all__ = ["ServiceSettings", "service_settings", "wants_exporters"]
@@ -17,9 +18,9 @@ DEFAULT_LISTEN = "127.0.0.1:4319"
 
 @dataclass(frozen=True, slots=True)
 class ServiceSettings:
-    """Where the bridge listens, what it obeys, where it keeps its state. ``policy`` None: the packaged default."""
+    """Where the bridge listens, what it obeys, where it keeps its state."""
 
-    policy: Path | None
+    policy: Path
     state: Path
     host: str
     port: int
@@ -45,7 +46,6 @@ def service_settings(
     Raises:
         SettingsError: an address that is none, or one that others can reach without a token.
     """
-    policy = policy or setting(environ, "PIPELINE_ALERTS_POLICY")
     state = state or setting(environ, "PIPELINE_ALERTS_STATE")
     listen = listen or setting(environ, "PIPELINE_ALERTS_LISTEN", DEFAULT_LISTEN)
     host, port = _address(listen)
@@ -56,7 +56,7 @@ def service_settings(
             " set PIPELINE_ALERTS_TOKEN, or listen on 127.0.0.1"
         )
     return ServiceSettings(
-        policy=Path(policy) if policy else None,
+        policy=policy_path(environ, policy).absolute(),
         state=Path(state) if state else state_home(environ),
         host=host,
         port=port,

@@ -11,6 +11,7 @@ import logging
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from starlette.routing import Route
 from alert_bridge.errors import IntakeError, SettingsError, StoreBusy, UsageError
 from alert_bridge.model import Record
 from alert_bridge.otlp import response
-from alert_bridge.policy.load import load, packaged_path
+from alert_bridge.policy.load import load
 from alert_bridge.policy.model import Policy
 from alert_bridge.service.answers import bad, busy
 from alert_bridge.service.arrivals import has_token, read_body
@@ -53,8 +54,8 @@ log = logging.getLogger(__name__)
 class Rules:
     """The policy in force: read at the start and on SIGHUP, kept if the new file would not work."""
 
-    def __init__(self, path: Path | None) -> None:
-        self._path = path or packaged_path()
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self.policy: Policy = load(self._path)
 
     def reload(self) -> None:
@@ -185,6 +186,7 @@ def run(
     local = _bind(socket_path)
     keeper.start()
     sweeper.start()
+    threading.Thread(target=handover.load, name="loading", daemon=True).start()
     server = uvicorn.Server(
         uvicorn.Config(
             app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1, server_header=False

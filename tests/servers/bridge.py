@@ -29,6 +29,7 @@ grouping: {hold: 0s, repeat_after: 24h, resolve_after: next_success}
 """
 START_WITHIN_S = 30.0
 POLL_S = 0.005
+PROCESS_PREFIX = "pa-"  # of the names of the service's processes
 
 
 class BridgeProcess:
@@ -97,9 +98,9 @@ class BridgeProcess:
         found = {}
         for pid in listed.split():
             with contextlib.suppress(OSError):
-                arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-                if b"alert_bridge.service" in arguments:
-                    found[arguments[arguments.index(b"alert_bridge.service") + 1].decode()] = int(pid)
+                name = Path(f"/proc/{pid}/comm").read_text(encoding="ascii").strip()
+                if name.startswith(PROCESS_PREFIX):
+                    found[name.removeprefix(PROCESS_PREFIX)] = int(pid)
         return found
 
     def wait_until_ready(self, within_s: float = START_WITHIN_S) -> None:
