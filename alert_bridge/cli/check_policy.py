@@ -14,9 +14,8 @@ from alert_bridge.cli.policy_examples import Difference, compare, read_examples
 from alert_bridge.cli.policy_summary import summarise
 from alert_bridge.errors import Diagnostic, PolicyError, UsageError
 from alert_bridge.policy.diagnostics import render
-from alert_bridge.policy.load import load, packaged_path
+from alert_bridge.policy.load import load, policy_path
 from alert_bridge.policy.model import Policy
-from alert_bridge.settings import setting
 
 __all__ = ["command"]
 
@@ -35,7 +34,7 @@ def command(file: Path | None, table: Path | None, *, as_json: bool) -> None:
 
     Exit codes: 0 valid (warnings included), 1 a mistake or an example that differs, 2 wrong usage or set-up.
     """
-    path = file or _default_path()
+    path = file or policy_path(os.environ)
     if not path.is_file():
         raise UsageError(f"there is no policy file {path}: `pipeline-alerts init` writes one to start from")
     now = time.time_ns()
@@ -57,14 +56,6 @@ def command(file: Path | None, table: Path | None, *, as_json: bool) -> None:
             _show_differences(table, checked, differences)
     if differences:
         raise SystemExit(1)
-
-
-def _default_path() -> Path:
-    named = setting(os.environ, "PIPELINE_ALERTS_POLICY")
-    if named:
-        return Path(named)
-    here = Path("alerting.yaml")
-    return here if here.is_file() else packaged_path()
 
 
 def _show_errors(path: Path, diagnostics: tuple[Diagnostic, ...], *, as_json: bool) -> None:

@@ -12,7 +12,7 @@ __all__ = ["command"]
 
 
 @click.command("serve", help="Start the alert bridge and keep it running until it is told to end.")
-@click.option("--policy", default="", metavar="FILE", help="Who is told of what; PIPELINE_ALERTS_POLICY.")
+@click.option("--policy", default="", metavar="FILE", help="PIPELINE_ALERTS_POLICY, else ./alerting.yaml.")
 @click.option("--state", default="", metavar="DIR", help="Where its stores lie; PIPELINE_ALERTS_STATE.")
 @click.option("--listen", default="", metavar="HOST:PORT", help="PIPELINE_ALERTS_LISTEN, else 127.0.0.1:4319.")
 def command(policy: str, state: str, listen: str) -> None:

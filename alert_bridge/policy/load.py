@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -31,8 +31,11 @@ from alert_bridge.policy.model import (
 from alert_bridge.policy.shape import OPTIONAL_SECTIONS, ContactShape, PolicyShape, QuietShape, RuleShape
 from alert_bridge.policy.source import Source, read_source
 from alert_bridge.quiet import DAYS, QuietTime
+from alert_bridge.settings import setting
 
-__all__ = ["load", "packaged_path"]
+__all__ = ["FILE_NAME", "load", "packaged_path", "policy_path"]
+
+FILE_NAME = "alerting.yaml"
 
 MAX_DIAGNOSTICS = 50  # a person mends some and looks again
 
@@ -40,6 +43,19 @@ MAX_DIAGNOSTICS = 50  # a person mends some and looks again
 def packaged_path() -> Path:
     """The decision record's table as a policy file, with placeholder recipients."""
     return Path(__file__).with_name("default.yaml")
+
+
+def policy_path(environ: Mapping[str, str], named: str = "") -> Path:
+    """Which policy rules: the one that was named, else `$PIPELINE_ALERTS_POLICY`, else `./alerting.yaml`, else ours.
+
+    The same for every command. A file that is named and missing is returned all the same: another must not take its
+    place without a word.
+    """
+    told = named or setting(environ, "PIPELINE_ALERTS_POLICY")
+    if told:
+        return Path(told)
+    here = Path(FILE_NAME)
+    return here if here.is_file() else packaged_path()
 
 
 def load(path: Path, *, today: date | None = None) -> Policy:

@@ -1,6 +1,7 @@
 """`check-policy` and `init`, as their users call them."""
 
 import json
+import os
 import re
 from datetime import date
 from pathlib import Path
@@ -10,8 +11,9 @@ import yaml
 from click.testing import CliRunner
 
 from alert_bridge.cli import check_policy, init
-from alert_bridge.errors import UsageError
+from alert_bridge.errors import PolicyError, UsageError
 from alert_bridge.policy.load import load, packaged_path
+from alert_bridge.service import service_settings
 
 ROOT = Path(__file__).parents[2]
 VIEWS = ROOT / "examples" / "views"
@@ -148,6 +150,41 @@ def test_without_a_file_the_setting_is_used_then_the_folder_then_the_package(pol
     assert here.startswith("alerting.yaml is valid")
     assert named.startswith(f"{VIEWS / 'alerting.yaml'} is valid")
     assert packaged.startswith(f"{packaged_path()} is valid")
+
+
+@pytest.mark.parametrize("named", ["named", "told", "here", "nowhere"])
+def test_serve_takes_the_file_that_check_policy_checks(tmp_path, monkeypatch, named):
+    good = packaged_path().read_text(encoding="utf-8")
+    for name in ("named", "told", "alerting"):
+        (tmp_path / f"{name}.yaml").write_text(good, encoding="utf-8")
+    if named == "nowhere":
+        (tmp_path / "alerting.yaml").unlink()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PIPELINE_ALERTS_POLICY", raising=False)
+    if named in ("named", "told"):
+        monkeypatch.setenv("PIPELINE_ALERTS_POLICY", str(tmp_path / "told.yaml"))
+    flag = str(tmp_path / "named.yaml") if named == "named" else ""
+    expected = {
+        "named": tmp_path / "named.yaml",
+        "told": tmp_path / "told.yaml",
+        "here": tmp_path / "alerting.yaml",
+        "nowhere": packaged_path(),
+    }
+
+    checked = call(check_policy.command, *([flag] if flag else [])).stdout.split(" is valid")[0]
+    served = service_settings(os.environ, policy=flag).policy
+
+    assert served == Path(checked).absolute() == expected[named]
+
+
+def test_a_policy_that_is_named_and_missing_is_not_replaced_by_another(tmp_path, monkeypatch):
+    (tmp_path / "alerting.yaml").write_text(packaged_path().read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+
+    settings = service_settings({"PIPELINE_ALERTS_POLICY": "gone.yaml"})
+
+    with pytest.raises(PolicyError, match=r"gone\.yaml"):
+        load(settings.policy)
 
 
 # check-policy --table
