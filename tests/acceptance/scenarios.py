@@ -1,13 +1,15 @@
 """The demo pipeline broken in each of its ways, the whole way to Slack and mail: who was told of what, and of no more.
 
-    python -m tests.acceptance.scenarios [NAME …]
+    python -m tests.acceptance.scenarios [--messages DIR] [NAME …]
 
-runs them two at a time and prints the table. `test_scenarios.py` asserts every row. Each scenario has a Collector, a
-bridge, a Slack and a mail server of its own, with the policy that the demo ships.
+runs them two at a time and prints the table; ``--messages`` also writes down every message as its reader sees it.
+`test_scenarios.py` asserts every row. Each scenario has a Collector, a bridge, a Slack and a mail server of its own;
+the policy is the demo's.
 """
 
 from __future__ import annotations
 
+import argparse
 import fnmatch
 import re
 import subprocess
@@ -19,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from alert_bridge.model import Incident
 from alert_bridge.policy.load import load
@@ -26,6 +29,7 @@ from alert_bridge.policy.model import Policy
 from alert_bridge.routing import on_duty
 from alert_bridge.store.control import SqliteControlReader
 from tests.servers.bridge import wait_for
+from tests.servers.smtp import Mail
 from tests.servers.whole_way import WholeWay
 
 __all__ = ["SCENARIOS", "Expected", "Scenario", "Seen", "Told", "play"]
@@ -90,6 +94,7 @@ class Seen:
     strays: tuple[str, ...]  # messages about nothing that we know
     seconds: float = 0.0
     output: str = field(default="", repr=False)
+    messages: tuple[str, ...] = field(default=(), repr=False)  # all of them, as their readers see them
 
 
 def told_to(*audiences: str) -> frozenset[str]:
@@ -157,7 +162,9 @@ def play(name: str, folder: Path) -> Seen:
             counts = [one.count for one in SCENARIOS[name].incidents if one.count]
             wait_for(lambda: _settled(control, counts), TOLD_WITHIN_S, lambda: f"{name} does not settle")
             seen = _seen(way, control, load(EXAMPLE / "alerting.yaml"))
-    return Seen(ended.returncode, *seen, seconds=time.monotonic() - started, output=ended.stdout)
+            messages = (*map(_slack_as_read, way.slack.messages), *map(_mail_as_read, way.smtp.mails))
+    seconds = time.monotonic() - started
+    return Seen(ended.returncode, *seen, seconds=seconds, output=ended.stdout, messages=messages)
 
 
 def _run(way: WholeWay, name: str) -> subprocess.CompletedProcess[str]:
@@ -170,6 +177,17 @@ def _run(way: WholeWay, name: str) -> subprocess.CompletedProcess[str]:
         cwd=way.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, timeout=RUN_WITHIN_S, check=False,
     )  # fmt: skip
+
+
+def _slack_as_read(message: dict[str, Any]) -> str:
+    """One Slack message as it stands now: what a phone shows, then its blocks."""
+    parts = [part for block in message["blocks"] for part in (block.get("text"), *block.get("elements", ())) if part]
+    return "\n".join((f"SLACK {message['channel']}", f"phone: {message['text']}", *(part["text"] for part in parts)))
+
+
+def _mail_as_read(mail: Mail) -> str:
+    head = f"MAIL to {', '.join(mail.recipients)}\nsubject: {mail.message['Subject']}"
+    return f"{head}\n{mail.part('plain')}\n--- html\n{mail.part('html')}"
 
 
 def _digested(way: WholeWay) -> bool:
@@ -290,7 +308,7 @@ def rows(name: str, seen: Seen) -> Iterator[str]:
     yield from (f"    WRONG: {text}" for text in wrong)
 
 
-def main(names: list[str]) -> int:
+def main(names: list[str], messages: str) -> int:
     """Prints the table; 1 if a row is not as it must be."""
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(RUNS_AT_ONCE) as pool:
         waiting = {name: pool.submit(play, name, Path(folder, name)) for name in names or SCENARIOS}
@@ -303,9 +321,16 @@ def main(names: list[str]) -> int:
                 bad += 1
                 continue
             print(*rows(name, seen), sep="\n", flush=True)
+            if messages:
+                rule = f"\n{'=' * 120}\n"
+                Path(messages, f"{name}.txt").write_text(rule.join(seen.messages), encoding="utf-8")
             bad += bool(verdict(name, seen))
     return int(bad > 0)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--messages", default="", metavar="DIR")
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    chosen = parser.parse_args()
+    sys.exit(main(chosen.names, chosen.messages))
