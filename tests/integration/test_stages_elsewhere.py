@@ -1,12 +1,15 @@
-"""Stages that the program did not write: Prefect's own spans; and stages in threads that it did not start itself."""
+"""Stages that the program did not write: runs of Prefect's tasks; and stages in threads that it did not start."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+from instrumentation import attributes as names
 from tests.servers.receiver import Receiver
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -19,16 +22,26 @@ import logging
 from opentelemetry import trace
 from prefect import task
 from prefect.client.schemas.objects import TaskRun
-from prefect.context import TaskRunContext
-from prefect.telemetry.run_telemetry import RunTelemetry
+from prefect.task_engine import SyncTaskRunEngine
+%s
 @task(name="fetch rows")
 def fetch(): ...
 run = TaskRun(name="fetch-559", task_key="fetch", dynamic_key="0")
-telemetry = RunTelemetry(_enabled=True)
+telemetry = SyncTaskRunEngine(task=fetch)._telemetry
 telemetry.start_span(run, client=None)
-with trace.use_span(telemetry.span), TaskRunContext.model_construct(task=fetch, task_run=run):
+with trace.use_span(telemetry.span):
     logging.getLogger("mine").error("in the task")
+    with trace.get_tracer("of a library").start_as_current_span("select"):
+        logging.getLogger("mine").error("in a library")
     telemetry.end_span_on_success()
+    logging.getLogger("mine").error("in a hook of the task")
+"""
+OWN_PROVIDER = """
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
+provider = TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter()))
+trace.set_tracer_provider(provider)
 """
 POOL = """
 import logging
@@ -43,7 +56,7 @@ with ThreadPoolExecutor(1) as pool:
 """
 
 
-def run(source: str, folder: Path, receiver: Receiver) -> None:
+def run(source: str, folder: Path, receiver: Receiver, **more: str) -> subprocess.CompletedProcess[bytes]:
     (folder / "program.py").write_text(source)
     clean = {
         name: value
@@ -57,22 +70,64 @@ def run(source: str, folder: Path, receiver: Receiver) -> None:
         "PIPELINE_ALERTS_ENDPOINT": receiver.url,
         "PIPELINE_ALERTS_LINGER_SECONDS": "0",
         "PREFECT_HOME": str(folder / "prefect"),
+        **more,
     }
     done = subprocess.run(
         [*RUN, sys.executable, "program.py"], env=environ, cwd=folder, timeout=TIMEOUT_S, capture_output=True
     )
     assert done.returncode == 0, done.stderr
+    return done
 
 
-def test_a_span_of_prefects_own_carries_the_name_of_the_task_as_its_stage(tmp_path: Path) -> None:
+def said(record: Any) -> dict[str, str]:
+    return {pair.key: pair.value.string_value for pair in record.attributes}
+
+
+def test_a_run_of_a_prefect_task_is_a_stage_in_the_trace_of_the_run(tmp_path: Path) -> None:
     with Receiver() as receiver:
-        run(TASK, tmp_path, receiver)
+        run(TASK % "", tmp_path, receiver)
 
-        (span,) = [one for one in receiver.spans() if one.name == "fetch-559"]
+        spans = {span.name: span for span in receiver.spans()}
+        records = {record.body.string_value: record for record in receiver.records()}
+    task, whole = spans["fetch-559"], spans["RUN p"]
+    assert (task.trace_id, task.parent_span_id) == (whole.trace_id, whole.span_id)
+    assert said(task)[names.STAGE] == "fetch rows"
+    assert set(spans) == {"fetch-559", "RUN p"}  # the library's tracer has no provider
+    for text in (
+        "fetch rows started",
+        "in the task",
+        "in a library",
+        "in a hook of the task",
+        "fetch rows ended: success",
+    ):
+        assert (records[text].span_id, said(records[text])[names.STAGE]) == (task.span_id, "fetch rows")
+
+
+def test_a_program_whose_own_provider_tells_of_prefect_keeps_it(tmp_path: Path) -> None:
+    with Receiver() as receiver:
+        done = run(TASK % OWN_PROVIDER, tmp_path, receiver)
+
+        spans = [span.name for span in receiver.spans()]
         (record,) = [one for one in receiver.records() if one.body.string_value == "in the task"]
-    stages = [pair.value.string_value for pair in span.attributes if pair.key == "cicd.pipeline.task.name"]
-    assert stages == ["fetch rows"]
-    assert record.span_id == span.span_id
+        (ended,) = [one for one in receiver.records() if one.event_name == names.EVENT_STAGE_END]
+    (library, task) = json.loads("[" + done.stdout.decode().replace("}\n{", "},{") + "]")
+    assert b"Overriding" not in done.stderr  # as OpenTelemetry says of a second provider
+    assert [library["name"], task["name"], task["parent_id"]] == ["select", "fetch-559", None]
+    assert set(task["attributes"]) == {"prefect.run.name", "prefect.run.type", "prefect.run.id", "prefect.tags"}
+    assert spans == ["RUN p"]
+    assert record.span_id.hex() == ended.span_id.hex() == task["context"]["span_id"].removeprefix("0x")
+    assert said(ended)[names.STAGE] == said(record)[names.STAGE] == "fetch rows"
+
+
+def test_who_switches_prefects_telemetry_off_has_no_stages_of_it(tmp_path: Path) -> None:
+    program = (TASK % "").replace("use_span(telemetry.span)", "use_span(trace.INVALID_SPAN)")
+    with Receiver() as receiver:
+        run(program, tmp_path, receiver, PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY="false")
+
+        (record,) = [one for one in receiver.records() if one.body.string_value == "in the task"]
+        spans = [span.name for span in receiver.spans()]
+    assert spans == ["RUN p"]
+    assert names.STAGE not in said(record)
 
 
 def test_a_thread_of_an_executor_is_in_the_stage_that_gave_it_its_work(tmp_path: Path) -> None:

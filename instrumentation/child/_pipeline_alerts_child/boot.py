@@ -44,7 +44,7 @@ def start(environ: Mapping[str, str] = os.environ) -> Journal | None:
                 "logging": lambda module: _watch_logging(module, opened, environ),
                 "threading": lambda module: _ends().watch_threads(module),
                 "multiprocessing.util": lambda module: _ends().watch_processes(module),
-                "prefect": lambda _module: _keep_spans(),
+                **dict.fromkeys(names.PREFECT_MODULES, lambda module: _watch_prefect(module, opened)),
                 "wandb": lambda _module: _watch_wandb(opened),
             }
         )
@@ -124,11 +124,10 @@ def _watch_logging(logging: ModuleType, opened: Journal, environ: Mapping[str, s
     _ends().logging = logging
 
 
-def _keep_spans() -> None:
-    """Prefect makes spans of flows and tasks; they are kept where the program set no provider of its own for them."""
-    from instrumentation import spans
+def _watch_prefect(module: ModuleType, opened: Journal) -> None:
+    from .prefect_runs import watch
 
-    spans.install()
+    watch(module, opened, _ends().encoder().context)
 
 
 def _watch_wandb(opened: Journal) -> None:

@@ -42,5 +42,10 @@ EVENT_STAGE_START = "pipeline.stage.start"
 EVENT_STAGE_END = "pipeline.stage.end"
 EVENT_WANDB_ALERT = "pipeline.wandb.alert"
 
+# Where Prefect makes a span for each run of a flow or a task, and where it runs them.
+PREFECT_TELEMETRY, PREFECT_FLOWS = "prefect.telemetry.run_telemetry", "prefect.flow_engine"
+PREFECT_TASKS = "prefect.task_engine"
+PREFECT_MODULES = (PREFECT_TELEMETRY, PREFECT_FLOWS, PREFECT_TASKS)
+
 # The logger of records that we write ourselves.
 OWN_LOGGER = "pipeline_alerts"

@@ -7,17 +7,14 @@ Only looks, at places that the calls pass on their way and that do not fail: a w
 from __future__ import annotations
 
 import atexit
-import os
 import sys
-import time
 
 from . import names
-from .context import parse_traceparent
-from .values import quote, text
+from .after import after
+from .steps import Step, tell
 
 TYPE_CHECKING = False  # the real one costs every child the import of typing
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from .context import Context
@@ -25,23 +22,14 @@ if TYPE_CHECKING:
 
 RUN_MODULE, INTERFACE_MODULE, UTIL_MODULE = "wandb.sdk.wandb_run", "wandb.sdk.interface.interface", "wandb.util"
 OWN_DISTRIBUTION = "pipeline-alerts-child"
-_STAGES = "instrumentation.stages"
-_LOGGER = "instrumentation"  # as stages that the program names itself
-_MARK = "_pipeline_alerts"
-_NS_PER_S = 1_000_000_000
 
 
-class _Stage:
+class _Stage(Step):
     """A W&B run under way."""
 
     def __init__(self, name: str, url: str, trace: str, parent: str, outer: _Stage | None) -> None:
-        self.name, self.url = name, url
-        self.trace, self.span, self.parent = trace, os.urandom(8).hex(), parent
-        self.run_id = os.urandom(8).hex()
+        super().__init__(name, trace, parent, {names.WANDB_RUN_URL: url})
         self.outer = outer
-        self.started = time.time_ns()
-        self.pid = os.getpid()
-        self.has_ended = False
 
 
 class WandbRuns:
@@ -63,9 +51,9 @@ class WandbRuns:
         _leave_us_out(sys.modules[UTIL_MODULE])
         run = sys.modules[RUN_MODULE].Run
         interface = sys.modules[INTERFACE_MODULE].InterfaceBase
-        _after(run, "_on_ready", self._opened)
-        _after(interface, "deliver_exit", self._finished)
-        _after(interface, "publish_alert", self._alerted)
+        after(run, "_on_ready", self._opened)
+        after(interface, "deliver_exit", self._finished)
+        after(interface, "publish_alert", self._alerted)
 
     def _opened(self, run: Any, *_: Any, **__: Any) -> None:
         if getattr(run, "_is_attached", False):  # another process's run
@@ -74,21 +62,19 @@ class WandbRuns:
         is_offline = getattr(settings, "_offline", False)
         url = "" if is_offline else str(getattr(settings, "run_url", None) or "")
         name = getattr(settings, "run_job_type", None)
-        self._journal.owns(None)
         if not name:
             if url:
-                self._tell("W&B run opened: %s", (url,), "", {names.WANDB_RUN_URL: url})
+                self._tell("W&B run opened: %s", url, said={names.WANDB_RUN_URL: url})
             return
         interface = getattr(run, "_interface", None) or run._backend.interface  # noqa: SLF001 - the same
-        trace, parent = self._around()
+        trace, parent = self._context.trace()
         stage = _Stage(str(name), url, trace, parent, self._current)
         if not self._of_interface:
             atexit.unregister(self._at_exit)
             atexit.register(self._at_exit)  # before W&B's own, which was registered earlier
         self._of_interface[id(interface)] = stage
         self._enter(stage)
-        said = {names.STAGE_RUN_ID: stage.run_id, names.PARENT_SPAN: parent, names.WANDB_RUN_URL: url}
-        self._tell("%s started", (stage.name,), names.EVENT_STAGE_START, said)
+        stage.begin(self._journal)
 
     def _finished(self, interface: Any, exit_code: Any = 0, *_: Any, **__: Any) -> None:
         stage = self._of_interface.pop(id(interface), None)
@@ -96,9 +82,8 @@ class WandbRuns:
             self._end(stage, exit_code)
 
     def _alerted(self, _interface: Any, title: Any, said: Any = "", level: Any = "", *_: Any, **__: Any) -> None:
-        self._journal.owns(None)
         attributes = {names.WANDB_ALERT_LEVEL: str(level)}
-        self._tell("W&B alert: %s: %s", (str(title), str(said)), names.EVENT_WANDB_ALERT, attributes)
+        self._tell("W&B alert: %s: %s", str(title), str(said), event=names.EVENT_WANDB_ALERT, said=attributes)
 
     def _at_exit(self) -> None:
         try:
@@ -112,43 +97,7 @@ class WandbRuns:
             pass
 
     def _end(self, stage: _Stage, exit_code: Any) -> None:
-        if stage.pid != os.getpid():  # a forked child does not end what its parent began
-            return
-        self._journal.owns(None)
-        stage.has_ended = True
-        now = time.time_ns()
-        seconds = (now - stage.started) / _NS_PER_S
-        result = "failure" if exit_code else "success"
-        said = {names.STAGE_RESULT: result, names.DURATION: round(seconds, 6), names.STAGE_RUN_ID: stage.run_id}
-        if stage.url:
-            said[names.WANDB_RUN_URL] = stage.url
-        where = ',"tr":"%s","sp":"%s","st":%s' % (stage.trace, stage.span, quote(stage.name))
-        # INFO whatever the result: the exception is told where it is caught, or where nobody does.
-        self._tell("%s ended: " + result, (stage.name,), names.EVENT_STAGE_END, said, where)
-        self._journal.append(
-            '{"k":"span","u":%d,"tr":"%s","sp":"%s","pa":"%s","na":%s,"ki":1,"t":%d,"te":%d,"sc":%d,"sm":"","d":%s}'
-            % (
-                self._journal.next_number(),
-                stage.trace,
-                stage.span,
-                stage.parent,
-                quote(stage.name),
-                stage.started,
-                now,
-                2 if exit_code else 0,
-                text({**said, names.STAGE: stage.name}),
-            )
-        )
-        self._journal.append(
-            '{"k":"metric","u":%d,"t":%d,"na":"%s","un":"s","mk":"gauge","va":%r,"d":%s}'
-            % (
-                self._journal.next_number(),
-                now,
-                names.STAGE_DURATION,
-                seconds,
-                text({names.STAGE: stage.name, names.STAGE_RESULT: result}),
-            )
-        )
+        stage.end(self._journal, "failure" if exit_code else "success", title=stage.name)
         if stage is self._current:
             outer = stage.outer
             while outer is not None and outer.has_ended:
@@ -162,55 +111,8 @@ class WandbRuns:
         else:
             self._context.enter(stage.trace, stage.span, stage.name)
 
-    def _around(self) -> tuple[str, str]:
-        """Trace and span of what the run is opened in."""
-        if _STAGES in sys.modules:
-            found = sys.modules[_STAGES].current_trace()
-            if found:
-                return found[0], found[1]
-        if self._current is not None:
-            return self._current.trace, self._current.span
-        trace, span = parse_traceparent(os.environ.get(names.ENV_TRACEPARENT, ""))
-        return (trace, span) if trace else (os.urandom(16).hex(), "")
-
-    def _tell(
-        self, template: str, arguments: tuple[str, ...], event: str, said: dict[str, Any], where: str = ""
-    ) -> None:
-        self._journal.append(
-            '{"k":"log","u":%d,"t":%d,"n":%d,"l":"INFO","g":"%s","m":%s,"a":%s%s%s,"d":%s}'
-            % (
-                self._journal.next_number(),
-                time.time_ns(),
-                names.INFO,
-                _LOGGER,
-                quote(template),
-                text(arguments),
-                where or self._context.where(),
-                ',"ev":"%s"' % event if event else "",
-                text({name: value for name, value in said.items() if value != ""}),
-            ),
-            names.INFO,
-        )
-
-
-def _after(owner: Any, name: str, look: Callable[..., None]) -> None:
-    """Has a method looked at when it has returned. What it returns, raises and is called stays its own."""
-    original = getattr(owner, name)
-    if getattr(original, _MARK, False):
-        return
-
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        result = original(self, *args, **kwargs)
-        try:
-            look(self, *args, **kwargs)
-        except Exception:
-            pass
-        return result
-
-    for attribute in ("__name__", "__qualname__", "__module__", "__doc__"):
-        setattr(method, attribute, getattr(original, attribute, None))
-    setattr(method, _MARK, True)
-    setattr(owner, name, method)
+    def _tell(self, template: str, *arguments: str, event: str = "", said: dict[str, Any]) -> None:
+        tell(self._journal, template, arguments, event, said, self._context.where())
 
 
 def _leave_us_out(util: Any) -> None:

@@ -1,0 +1,206 @@
+"""Flow runs and task runs of Prefect as stages of the run, in its trace; in threads and processes of pools too.
+
+Prefect asks OpenTelemetry for a span for each. Where the program set no tracer provider, it gets an empty one, and
+we give it one with a place in our trace: Prefect makes it current, so records and other spans are found in it. Where
+there is a provider, its spans stay what and where they are. Only looks, at places that do not fail; what Prefect
+tells its server is the same as without us.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+
+from . import names
+from .after import after
+from .context import parse_traceparent
+from .failures import qualified, stack_trace
+from .steps import Step
+from .values import describe
+
+TYPE_CHECKING = False  # the real one costs every child the import of typing
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Any
+
+    from .context import Context
+    from .journal import Journal
+
+_OF_OURS = "_pipeline_alerts"  # on Prefect's telemetry of a run: name of its flow or task, then its stage
+_LABEL = "__OTEL_TRACEPARENT"  # of a flow run, where Prefect itself looks for the span around a task
+_RESULTS = {"COMPLETED": "success", "FAILED": "failure", "CRASHED": "error", "CANCELLED": "cancellation"}
+_SAMPLED = "01"
+
+
+def watch(module: ModuleType, journal: Journal, context: Context) -> None:
+    """Begin to look at one of `names.PREFECT_MODULES`; does nothing to what is not the Prefect that we know."""
+    if module.__name__ == names.PREFECT_FLOWS:
+        after(module.BaseFlowRunEngine, "__post_init__", lambda engine: _name(engine, engine.flow))
+    elif module.__name__ == names.PREFECT_TASKS:
+        after(module.BaseTaskRunEngine, "__post_init__", lambda engine: _name(engine, engine.task))
+    else:
+        PrefectRuns(journal, context).watch(module.RunTelemetry)
+
+
+class PrefectRuns:
+    """Tells of the flow runs and task runs of this process.
+
+    Args:
+        journal: where to.
+        context: where in the run this process is; learns which spans are which stages.
+    """
+
+    def __init__(self, journal: Journal, context: Context) -> None:
+        self._journal = journal
+        self._context = context
+        self._environment = _Environment()
+
+    def watch(self, telemetry: Any) -> None:
+        """Begin to look at Prefect's class for the spans of a run."""
+        after(telemetry, "_start_span", self._started)
+        after(telemetry, "update_state", self._changed)
+        after(telemetry, "record_exception", self._raised)
+        after(telemetry, "end_span_on_success", self._ended)
+        after(telemetry, "end_span_on_failure", self._failed)
+
+    def _started(self, telemetry: Any, run: Any, *_: Any, **__: Any) -> None:
+        is_flow = not hasattr(run, "task_key")
+        name = str(getattr(telemetry, _OF_OURS, "") or run.name)
+        flow_run = run.id if is_flow else run.flow_run_id
+        facts = {"prefect.run.name": run.name, "prefect.flow-run.id": str(flow_run or "")}
+        if not is_flow:
+            facts["prefect.task-run.id"] = str(run.id)
+        own = _own_span(telemetry.span)
+        if own is None:
+            trace, parent = self._around(run, is_flow)
+            step = _Step(name, trace, parent, facts, title=run.name)
+            telemetry.span = _empty_span(step)
+            if is_flow:
+                run.labels[_LABEL] = step.traceparent
+        else:
+            step = _Step(name, "%032x" % own.trace_id, _parent(telemetry.span), facts, span="%016x" % own.span_id)
+        setattr(telemetry, _OF_OURS, step)
+        self._context.know(step.span, name)
+        self._environment.enter(step)
+        step.begin(self._journal)
+
+    def _around(self, run: Any, is_flow: bool) -> tuple[str, str]:
+        """Trace and span of what the run is within, found as Prefect does: by its label, what is current, its flow."""
+        labels = [run.labels] if is_flow else []
+        if not is_flow and not self._context.is_in_span:  # a process of a pool, which was handed the flow run
+            flow_run = getattr(sys.modules["prefect.context"].FlowRunContext.get(), "flow_run", None)
+            labels.append(getattr(flow_run, "labels", None) or {})
+        for each in labels:
+            trace, span = parse_traceparent(str(each.get(_LABEL, "")))
+            if trace:
+                return trace, span
+        return self._context.trace()
+
+    @staticmethod
+    def _changed(telemetry: Any, state: Any) -> None:
+        step = _step(telemetry)
+        if step is not None:
+            kind = str(getattr(state.type, "value", state.type))
+            step.result = _RESULTS.get(kind, "")
+            said = {"prefect.state.type": kind, "prefect.state.message": state.message or ""}
+            step.events.append((time.time_ns(), str(state.name or kind), said))
+
+    @staticmethod
+    def _raised(telemetry: Any, error: BaseException) -> None:
+        step = _step(telemetry)
+        if step is not None:
+            said = {"exception.type": qualified(type(error)), "exception.message": describe(error)}
+            step.events.append((time.time_ns(), "exception", {**said, "exception.stacktrace": stack_trace(error)}))
+
+    def _failed(self, telemetry: Any, message: Any = None) -> None:
+        self._ended(telemetry, message, "failure")
+
+    def _ended(self, telemetry: Any, message: Any = None, result: str = "success") -> None:
+        step = _step(telemetry)
+        if step is not None:
+            self._environment.leave(step)
+            # A flow that returns a failed state ends its span well all the same: its last state knows better.
+            step.end(self._journal, step.result or result, str(message or ""), step.title)
+            self._context.forget(step.span)
+
+
+class _Step(Step):
+    """A flow run or a task run under way; without a title its span is told by the program's own provider."""
+
+    def __init__(
+        self, name: str, trace: str, parent: str, facts: dict[str, Any], *, title: str = "", span: str = ""
+    ) -> None:
+        super().__init__(name, trace, parent, facts, span)
+        self.title = title
+        self.result = ""
+
+    @property
+    def traceparent(self) -> str:
+        return "00-%s-%s-%s" % (self.trace, self.span, _SAMPLED)
+
+
+class _Environment:
+    """What programs learn that are started in a flow or task: its span and its name.
+
+    The environment is the whole process's, so only runs in the main thread write it. They may end in any order.
+    """
+
+    def __init__(self) -> None:
+        self._active: list[_Step] = []
+        self._before: dict[str, str | None] = {}
+
+    def enter(self, step: _Step) -> None:
+        if threading.current_thread() is threading.main_thread():
+            if not self._active:
+                self._before = {name: os.environ.get(name) for name in (names.ENV_STAGE, names.ENV_TRACEPARENT)}
+            self._active.append(step)
+            self._show()
+
+    def leave(self, step: _Step) -> None:
+        if step in self._active:
+            self._active.remove(step)
+            self._show()
+
+    def _show(self) -> None:
+        said = self._before
+        if self._active:
+            innermost = self._active[-1]
+            said = {names.ENV_STAGE: innermost.name, names.ENV_TRACEPARENT: innermost.traceparent}
+        for name, value in said.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _name(engine: Any, flow_or_task: Any) -> None:
+    setattr(engine._telemetry, _OF_OURS, flow_or_task.name)  # noqa: SLF001 - nothing public knows both
+
+
+def _step(telemetry: Any) -> _Step | None:
+    found = getattr(telemetry, _OF_OURS, None)
+    return found if isinstance(found, _Step) and not found.has_ended else None
+
+
+def _own_span(span: Any) -> Any:
+    """The context of the span that the program's own provider made; None if it set none, or tells of no spans."""
+    trace = sys.modules["opentelemetry.trace"]
+    provider = trace.get_tracer_provider()
+    context = span.get_span_context()
+    is_without = isinstance(provider, (trace.ProxyTracerProvider, trace.NoOpTracerProvider))
+    return None if is_without or not context.is_valid else context
+
+
+def _empty_span(step: _Step) -> Any:
+    trace = sys.modules["opentelemetry.trace"]
+    flags = trace.TraceFlags(trace.TraceFlags.SAMPLED)
+    return trace.NonRecordingSpan(
+        trace.SpanContext(int(step.trace, 16), int(step.span, 16), is_remote=False, trace_flags=flags)
+    )
+
+
+def _parent(span: Any) -> str:
+    parent = getattr(span, "parent", None)
+    return "%016x" % parent.span_id if parent else ""
