@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from instrumentation import attributes as names
 from instrumentation import events
+from instrumentation.child._pipeline_alerts_child.context import parse_traceparent
+from instrumentation.child._pipeline_alerts_child.names import ENV_TRACEPARENT
 from instrumentation.running import journal as open_journal
 
 if TYPE_CHECKING:
@@ -26,9 +29,18 @@ def install() -> bool:
     from opentelemetry import trace
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
+    from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
     if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         return False
+
+    run_trace, run_span = parse_traceparent(os.environ.get(ENV_TRACEPARENT, ""))
+
+    class InTheRun(RandomIdGenerator):
+        """A span without a parent is part of the run, not the beginning of another trace."""
+
+        def generate_trace_id(self) -> int:
+            return int(run_trace, 16) if run_trace else super().generate_trace_id()
 
     class JournalExporter(SpanExporter):
         """Appends each span as it ends: a write costs less than a queue, and survives a kill."""
@@ -39,7 +51,7 @@ def install() -> bool:
                 with contextlib.suppress(Exception):  # a span that cannot be told must not stop the program
                     for span in spans:
                         journal.owns(None)
-                        journal.append(line_of(span, journal.next_number()))
+                        journal.append(line_of(span, journal.next_number(), run_span))
             return SpanExportResult.SUCCESS
 
         def shutdown(self) -> None:
@@ -48,20 +60,22 @@ def install() -> bool:
         def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - the interface's
             return True
 
-    provider = TracerProvider(shutdown_on_exit=False)  # nothing is buffered, so nothing waits at exit
+    provider = TracerProvider(
+        shutdown_on_exit=False, id_generator=InTheRun()
+    )  # nothing is buffered, so nothing waits at exit
     provider.add_span_processor(SimpleSpanProcessor(JournalExporter()))
     trace.set_tracer_provider(provider)
     return True
 
 
-def line_of(span: ReadableSpan, number: int) -> str:
-    """A finished SDK span as a line of the journal."""
+def line_of(span: ReadableSpan, number: int, around: str = "") -> str:
+    """A finished SDK span as a line of the journal; ``around`` is the parent of one that has none."""
     context, parent = span.context, span.parent
     return events.span_line(
         number,
         trace_id=f"{context.trace_id:032x}",
         span_id=f"{context.span_id:016x}",
-        parent_id=f"{parent.span_id:016x}" if parent else "",
+        parent_id=f"{parent.span_id:016x}" if parent else around,
         name=span.name,
         kind=span.kind.value + _OTLP_KIND_OFFSET,
         start_ns=span.start_time or 0,

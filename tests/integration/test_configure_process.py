@@ -77,6 +77,21 @@ def test_spans_of_opentelemetry_hang_below_the_stage(environ: dict[str, str], re
     assert len({span.trace_id for span in spans.values()}) == 1
 
 
+def test_spans_of_opentelemetry_outside_of_any_stage_hang_below_the_run(
+    environ: dict[str, str], receiver: Receiver
+) -> None:
+    program = (
+        "import instrumentation\nfrom opentelemetry import trace\ninstrumentation.configure('n')\n"
+        "with trace.get_tracer('t').start_as_current_span('outer'): pass\n"
+    )
+
+    run(environ, program)
+
+    spans = {span.name: span for span in receiver.spans()}
+    outer, whole = spans["outer"], spans["RUN n"]
+    assert (outer.trace_id, outer.parent_span_id) == (whole.trace_id, whole.span_id)
+
+
 def test_under_run_it_does_nothing_a_second_time(environ: dict[str, str], receiver: Receiver) -> None:
     program = "import logging, instrumentation\ninstrumentation.configure('n')\nlogging.error('once')"
     command = [sys.executable, "-m", "alert_bridge.cli", "run", "--", sys.executable, "-c", program]
