@@ -31,7 +31,7 @@ def run(command: Sequence[str], pipeline: str, limits: Limits, environ: Mapping[
     if settings.disabled or contract.ENV_RUN_FOLDER in environ:
         _become(command)  # switched off; or inside of another `run`, which follows this program as it is
     try:
-        launch = Launch.of(command, settings, environ)
+        launch = Launch.of(command, settings, environ, wants_stacks=bool(limits.silent_after_s))
     except OSError as error:
         _say_on_terminal(f"not supervised, there is no place for the run's journal: {error.strerror or error}")
         _become(command)

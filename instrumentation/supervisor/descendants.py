@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import re
 import select
 import struct
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from typing import Any, Final
 
 from instrumentation.child._pipeline_alerts_child.context import parse_traceparent
 from instrumentation.supervisor.memory import peak_of
+from instrumentation.supervisor.processes import argv_of, below, children_of, executable_of, is_python
 
 __all__ = ["Death", "Descendants", "Unreached", "become_subreaper"]
 
@@ -28,7 +28,6 @@ _PR_SET_CHILD_SUBREAPER: Final = 36
 _PIDFD_GET_INFO: Final = 3 << 30 | 64 << 16 | 0xFF << 8 | 11  # _IOWR(0xFF, 11, struct pidfd_info), 64 bytes
 _PIDFD_INFO_EXIT: Final = 1 << 3
 _EXIT_CODE_OFFSET: Final = 60
-_PYTHON: Final = re.compile(r"^(?:python|pypy)[\d.]*$")
 _MULTIPROCESSING: Final = ("multiprocessing", "--multiprocessing-fork", "loky", "forkserver")
 ANNOUNCE_WITHIN_S: Final = 1.0  # what a Python process is given to begin its journal
 
@@ -136,7 +135,7 @@ class Descendants:
             )
         return found
 
-    def _adopted(self) -> list[int]:
+    def adopted(self) -> list[int]:
         """Processes below us whose own parent is gone: all but the program and what we started ourselves."""
         ours = {self.program_pid, *self.own_pids}
         roots = [pid for pid in children_of(os.getpid()) if pid not in ours]
@@ -150,18 +149,18 @@ class Descendants:
     def unreached(self, now: float) -> list[Unreached]:
         """Python processes that have lived for a second without a journal; each kind once. ``now`` is monotonic."""
         found = []
-        pids = [self.program_pid, *below(self.program_pid), *self._adopted()]
+        pids = [self.program_pid, *below(self.program_pid), *self.adopted()]
         self._first_seen = {pid: self._first_seen.get(pid, now) for pid in pids}
         for pid in pids:
             if pid in self._argv_of or now - self._first_seen[pid] < ANNOUNCE_WITHIN_S:
                 continue
-            executable = _executable(pid)
-            if not _PYTHON.match(Path(executable).name):
+            executable = executable_of(pid)
+            if not is_python(executable):
                 continue
             reason = why_unreached(pid, self.child_path)
             if reason and (executable, reason) not in self._told:
                 self._told.add((executable, reason))
-                found.append(Unreached(pid, _argv(pid) or (executable,), reason))
+                found.append(Unreached(pid, argv_of(pid) or (executable,), reason))
         return found
 
 
@@ -173,26 +172,6 @@ def become_subreaper() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def below(root: int) -> list[int]:
-    """The pids of all descendants of a process."""
-    found: list[int] = []
-    todo = [root]
-    while todo:
-        children = children_of(todo.pop())
-        todo += children
-        found += children
-    return found
-
-
-def children_of(pid: int) -> list[int]:
-    """The pids of a process's children."""
-    found: list[int] = []
-    with contextlib.suppress(OSError):
-        for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - some thousand times an hour
-            found += map(int, Path(f"/proc/{pid}/task/{task}/children").read_bytes().split())
-    return found
-
-
 def why_unreached(pid: int, child_path: str) -> str:
     """Why a Python process does not load our part, read from its environment and command line; empty if it is gone."""
     try:
@@ -201,7 +180,7 @@ def why_unreached(pid: int, child_path: str) -> str:
         )
     except (OSError, ValueError):
         return ""
-    argv = _argv(pid)
+    argv = argv_of(pid)
     for word in argv[1:]:
         if not word.startswith("-") or word in {"-c", "-m"}:
             break
@@ -229,19 +208,3 @@ def _exit_status(pidfd: int) -> int | None:
     (mask,) = struct.unpack_from("=Q", buffer, 0)
     (status,) = struct.unpack_from("=i", buffer, _EXIT_CODE_OFFSET)
     return int(status) if mask & _PIDFD_INFO_EXIT else None
-
-
-def _executable(pid: int) -> str:
-    try:
-        return str(Path(f"/proc/{pid}/exe").readlink())
-    except OSError:
-        return ""
-
-
-def _argv(pid: int) -> tuple[str, ...]:
-    try:
-        return tuple(
-            word.decode("utf-8", "replace") for word in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
-        )
-    except OSError:
-        return ()

@@ -56,8 +56,10 @@ class Launch:
     announcement: Path | None  # for children with a cleared environment, to be removed at the end
 
     @classmethod
-    def of(cls, command: Sequence[str], settings: Settings, environ: Mapping[str, str]) -> Launch:
-        """Makes the run's folder and starts the program.
+    def of(
+        cls, command: Sequence[str], settings: Settings, environ: Mapping[str, str], *, wants_stacks: bool = False
+    ) -> Launch:
+        """Makes the run's folder and starts the program, which shall be able to show its stacks if that is wanted.
 
         Raises:
             OSError: there is no place for the folder; nothing was started.
@@ -89,6 +91,8 @@ class Launch:
         given = _environ_for(environ, folder.path, run_id, pipeline, f"00-{trace_id}-{span_id}-01", poke_path)
         if would_tell_twice(_chosen(environ), settings.endpoint):
             given[OTEL_LOGS_EXPORTER] = "none"
+        if wants_stacks:
+            given[contract.ENV_STACKS] = str(folder.path.resolve() / contract.STACKS_FILE)
         announcement = announce_run(environ, given)
         try:
             program = Program.start(command, given, mask, output.file_actions)

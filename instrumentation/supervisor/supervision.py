@@ -13,16 +13,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from instrumentation import manifest
+from instrumentation.child._pipeline_alerts_child import names as contract
 from instrumentation.sender import linger
 from instrumentation.sender.logfile import RunLog, keep_within, log_path
 from instrumentation.sender.own_redaction import OwnRedaction, load
 from instrumentation.sender.sender import Report, Sender
 from instrumentation.supervisor import memory
-from instrumentation.supervisor.descendants import Death, Descendants, become_subreaper, below
+from instrumentation.supervisor.descendants import Death, Descendants, become_subreaper
 from instrumentation.supervisor.ending import Ending
 from instrumentation.supervisor.launch import CHILD_PATH, Launch
 from instrumentation.supervisor.limits import Limits
 from instrumentation.supervisor.listening import Listener, Place
+from instrumentation.supervisor.processes import below
 from instrumentation.supervisor.spawning import Program
 from instrumentation.supervisor.stacks import dump_stacks
 from instrumentation.supervisor.telling import Teller
@@ -35,6 +37,7 @@ KILL_AFTER_S: Final = 10.0  # between the polite and the final signal of a time-
 EXIT_BUDGET_S: Final = 0.8  # of shipping after the program ended; the command's promise is 1.5 s
 MANIFEST_WAIT_S: Final = 1.0  # for a first Python process, whose packages are the interesting ones
 _MANIFEST_GRACE_S: Final = 0.05
+_SILENCE_GRACE_S: Final = 0.3  # an answer that is on its way when the program ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ class Supervision:
         self._has_python = threading.Event()
         self._manifest = threading.Thread(target=self._tell_manifest, name="pipeline-alerts-manifest", daemon=True)
         self._is_silence_told = False
+        self._silence: threading.Thread | None = None
         self._next_heartbeat = launch.started + HEARTBEAT_EVERY_S
         self._asked_to_stop_at: float | None = None
         self._is_killed = False
@@ -147,8 +151,18 @@ class Supervision:
             self._is_silence_told = False
         elif not self._is_silence_told:
             self._is_silence_told = True
-            stacks = dump_stacks([*self._descendants.alive, program.pid])
-            self._teller.silence(self._limits.silent_after_s, silent_for, self._listener.stage, stacks)
+            # Beside the watch: a dump takes seconds, in which the program may end, or somebody may want it to.
+            self._silence = threading.Thread(
+                target=self._tell_silence, args=(program, silent_for), name="pipeline-alerts-stacks", daemon=True
+            )
+            self._silence.start()
+
+    def _tell_silence(self, program: Program, silent_for: float) -> None:
+        stage, stacks = self._listener.stage, ""
+        with contextlib.suppress(Exception):  # then it is told without them
+            file = self._folder.path.resolve() / contract.STACKS_FILE
+            stacks = dump_stacks(program.pid, self._descendants.adopted(), file)
+        self._teller.silence(self._limits.silent_after_s, silent_for, stage, stacks)
 
     def _stop(self, program: Program, now: float) -> None:
         if self._asked_to_stop_at is None:
@@ -199,6 +213,8 @@ class Supervision:
         )
         self._has_python.set()
         self._manifest.join(_MANIFEST_GRACE_S)
+        if self._silence is not None:
+            self._silence.join(_SILENCE_GRACE_S)
         self._sender.catch_up()
         if lost := self._sender.lost():
             self._teller.lost(lost)

@@ -49,8 +49,13 @@ def start(environ: Mapping[str, str] = os.environ) -> Journal | None:
             }
         )
         _watch_interpreter(opened)
+        wanted = environ.get(names.ENV_STACKS)
+        if wanted:
+            from .stacks import offer
+
+            offer(wanted)
     except Exception:
-        return None
+        pass  # what was opened is good, and the parent hears from it
     return _journal
 
 

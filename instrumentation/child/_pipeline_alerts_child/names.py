@@ -10,12 +10,19 @@ ENV_PIPELINE = "PIPELINE_ALERTS_PIPELINE"
 ENV_STAGE = "PIPELINE_ALERTS_STAGE"  # the step that started this process
 ENV_LEVEL = "PIPELINE_ALERTS_LEVEL"  # lowest level to keep, by name or number; without it all that logging accepted
 ENV_STAGES = "PIPELINE_ALERTS_STAGES"  # functions that become stages: `module:function`, separated by commas
+ENV_STACKS = "PIPELINE_ALERTS_STACKS"  # file that gets a process's stacks when the signal below asks for them
 ENV_TRACEPARENT = "TRACEPARENT"
-CONTRACT = (ENV_RUN_FOLDER, ENV_POKE, ENV_RUN_ID, ENV_PIPELINE, ENV_STAGE, ENV_LEVEL, ENV_STAGES, ENV_TRACEPARENT)
+CONTRACT = (
+    *(ENV_RUN_FOLDER, ENV_POKE, ENV_RUN_ID, ENV_PIPELINE, ENV_STAGE, ENV_LEVEL, ENV_STAGES),
+    *(ENV_STACKS, ENV_TRACEPARENT),
+)
+
+STACKS_SIGNAL = 59  # SIGRTMAX-5 on Linux: a real-time signal, of which Python programs take none
 
 # Files of a run's folder.
 JOURNAL_SUFFIX = ".jsonl"
 RESERVE_SUFFIX = ".reserve"
+STACKS_FILE = "stacks.txt"  # every process of the run appends to it when asked
 
 # Levels, as the standard library numbers them; `logging` itself must not be imported before the program does.
 INFO = 20

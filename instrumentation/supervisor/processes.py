@@ -1,0 +1,83 @@
+"""What the kernel says of running processes: who is below whom, and what each runs. Empty answers for who is gone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from pathlib import Path
+from typing import Final
+
+__all__ = ["argv_of", "below", "catches", "children_of", "executable_of", "is_python", "state_of"]
+
+_PYTHON: Final = re.compile(r"^(?:python|pypy)[\d.]*$")
+_CAUGHT: Final = re.compile(rb"^SigCgt:\s+([0-9a-f]+)$", re.MULTILINE)
+_STATE: Final = re.compile(rb"^State:\s+(.+)$", re.MULTILINE)
+
+
+def below(root: int) -> list[int]:
+    """The pids of all descendants of a process."""
+    found: list[int] = []
+    todo = [root]
+    while todo:
+        children = children_of(todo.pop())
+        todo += children
+        found += children
+    return found
+
+
+def children_of(pid: int) -> list[int]:
+    """The pids of a process's children."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - some thousand times an hour
+            found += map(int, Path(f"/proc/{pid}/task/{task}/children").read_bytes().split())
+    return found
+
+
+def is_python(executable: str) -> bool:
+    """Whether an executable is a Python interpreter, by its name."""
+    return bool(_PYTHON.match(Path(executable).name))
+
+
+def executable_of(pid: int) -> str:
+    """The file that it runs."""
+    try:
+        return str(Path(f"/proc/{pid}/exe").readlink())
+    except OSError:
+        return ""
+
+
+def argv_of(pid: int) -> tuple[str, ...]:
+    """Its command line."""
+    try:
+        return tuple(
+            word.decode("utf-8", "replace") for word in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
+        )
+    except OSError:
+        return ()
+
+
+def catches(pid: int, number: int) -> bool:
+    """Whether a process has a handler for a signal; the signal would end many that have none."""
+    found = _CAUGHT.search(_status(pid))
+    return found is not None and bool(int(found[1], 16) >> (number - 1) & 1)
+
+
+def state_of(pid: int) -> str:
+    """Whether it sleeps, runs or waits for a disk, and for what in the kernel, where that may be read."""
+    found = _STATE.search(_status(pid))
+    if found is None:
+        return ""
+    try:
+        waits_in = Path(f"/proc/{pid}/wchan").read_text(encoding="ascii").strip()
+    except OSError:
+        waits_in = ""
+    return found[1].decode("ascii") + (f", in {waits_in}" if waits_in not in {"", "0"} else "")
+
+
+def _status(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/status").read_bytes()
+    except OSError:
+        return b""
