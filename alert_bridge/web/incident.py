@@ -31,6 +31,9 @@ LINES_BEFORE: Final = 500
 LINES_AFTER: Final = 500
 MAX_OCCURRENCES: Final = 50
 DAYS: Final = 14
+MAX_SPANS: Final = 80  # the log comes right after them; the run's page draws more
+_PATH_BEGINS: Final = 2  # names of a long way that are shown: its first, and its last
+_PATH_ENDS: Final = 6
 _OPENING_RECORDS: Final = 20  # the manifest is among a run's first
 _CLOSING_RECORDS: Final = 20  # the end is among its last
 _FACT_CHARS: Final = 300
@@ -79,6 +82,15 @@ def _focus(incident: Incident, occurrences: Sequence[Occurrence], wanted: str) -
 def _spans(site: Site, focus: Focus) -> Sequence[Span]:
     spans = site.telemetry.run_spans(focus.run_id) if focus.run_id else ()
     return spans or (site.telemetry.trace_spans(focus.trace_id) if focus.trace_id else ())
+
+
+def _path(spans: Sequence[Span], span_id: str) -> list[str]:
+    """The way to the span, by names; of a very long one the beginning and the end."""
+    path = [visible(name) for name in stage_path(spans, span_id)]
+    between = len(path) - _PATH_BEGINS - _PATH_ENDS
+    if between > 1:
+        path[_PATH_BEGINS:-_PATH_ENDS] = [f"… {between} between …"]
+    return path
 
 
 def _reason(record: Record, title: str) -> str:
@@ -171,8 +183,8 @@ def show_incident(site: Site, request: Request) -> Response:
         reason=_reason(record, incident.title),
         wandb_run=record.text(names.WANDB_RUN_URL),
         code_place=visible(":".join(part for part in where[:2] if part) + (f" in {where[2]}" if where[2] else "")),
-        path_names=[visible(name) for name in stage_path(spans, focus.span_id)],
-        tree=waterfall(spans, focus=focus.span_id, echoes=focus.echoes, moment=focus.time),
+        path_names=_path(spans, focus.span_id),
+        tree=waterfall(spans, focus=focus.span_id, echoes=focus.echoes, moment=focus.time, limit=MAX_SPANS),
         log=log_view(lines),
         page=log,
         has_focus_line=any(line.is_focus for line in lines),

@@ -17,6 +17,8 @@ MAX_CHARS: Final = 40_000  # the end is kept: the cause of a Python traceback st
 _FRAME: Final = re.compile(r'^\s*(?:\| )?\s*File "([^"\n]{1,1000})", line \d+')
 _LIBRARY: Final = re.compile(r"(?:site-packages|dist-packages|lib/python\d|\\Lib\\|^<frozen )")
 
+_GAP: Final = "… "  # how the line begins that stands where characters were left out, here or on the way in
+
 Kind = Literal["text", "own", "library", "exception"]
 
 
@@ -46,8 +48,10 @@ def parts(stacktrace: str) -> tuple[Part, ...]:
     text = f"… {cut:,} characters before this\n{stacktrace[cut:]}" if cut > 0 else stacktrace
     groups: list[tuple[Kind, list[str], int]] = []
     current: Kind = "text"
+    follows_a_gap = False
     for line in visible(text).strip("\n").split("\n"):
-        kind = _kind(line, current)
+        kind: Kind = "text" if follows_a_gap else _kind(line, current)  # the rest of a line says nothing of itself
+        follows_a_gap = line.startswith(_GAP)
         frames = 1 if _FRAME.match(line) else 0
         if groups and groups[-1][0] == kind:
             groups[-1][1].append(line)

@@ -104,6 +104,23 @@ def _ancestors(spans: Sequence[Span], starts: Collection[str]) -> set[str]:
     return path
 
 
+def _chosen(
+    ordered: Sequence[tuple[Span, int, bool]], limit: int, *first: Collection[str]
+) -> Sequence[tuple[Span, int, bool]]:
+    """At most ``limit`` rows, in their order: those of the first set go before those of the next, and all others last.
+
+    Each set holds the ancestors of its members, so that no row is drawn without the rows around it.
+    """
+    if len(ordered) <= limit:
+        return ordered
+
+    def rank(index: int) -> int:
+        span_id = ordered[index][0].span_id
+        return next((number for number, ids in enumerate(first) if span_id in ids), len(first))
+
+    return [ordered[index] for index in sorted(sorted(range(len(ordered)), key=rank)[:limit])]
+
+
 def stage_path(spans: Sequence[Span], span_id: str) -> tuple[str, ...]:
     """Names of the spans from the root to this one; empty if it is not among them."""
     by_id = {span.span_id: span for span in spans}
@@ -130,18 +147,18 @@ def _process(span: Span) -> str:
 def waterfall(
     spans: Sequence[Span], *, focus: str = "", echoes: Collection[str] = (), moment: int = 0, limit: int = MAX_ROWS
 ) -> Waterfall:
-    """The rows of a trace.
+    """The rows of a trace, at most ``limit``: the way to what failed is among them, however large the trace.
 
     ``focus`` is the id of the span in which the record that is looked at was written, at ``moment``; ``echoes`` are
     those in which the same incident was reported, too.
     """
     ordered = _depth_first(spans)
-    shown = ordered[:limit]
+    failing = {span.span_id for span in spans if span.status == _STATUS_ERROR}
+    open_ids = _ancestors(spans, failing | {focus, *echoes})
+    shown = _chosen(ordered, limit, _ancestors(spans, {focus}), open_ids)
     start = min((span.start for span in spans), default=0)
     end = max((span.end for span in spans), default=0)
     total = max(end - start, 1)
-    failing = {span.span_id for span in spans if span.status == _STATUS_ERROR}
-    open_ids = _ancestors(spans, failing | {focus, *echoes})
     known = {span.span_id for span in spans}
     shows_all = len(shown) <= UNFOLDED_ROWS
 

@@ -16,6 +16,7 @@ import pytest
 from alert_bridge.model import Record, Severity, Span
 from alert_bridge.store.interface import Previewed
 from alert_bridge.web import WebSettings
+from alert_bridge.web.incident import MAX_SPANS
 from tests.servers.memory_store import MemoryControl, MemoryTelemetry
 from tests.servers.month import AUDIENCES, FAILING_UID, FETCH, NOW, PUBLIC_URL, RUN, TRACE, month
 from tests.servers.pages import serving
@@ -334,3 +335,21 @@ def test_spans_of_a_broken_sender_still_make_a_page(fresh):
     telemetry.spans = [Span(TRACE, "a", "a", "", 1, 5, -5, 2), Span(TRACE, "b", "c", "", 1, 0, 0, 0)]
 
     assert fresh(control, telemetry).get(f"/runs/{RUN}").status_code == 200
+
+
+def test_in_a_run_of_thousands_of_deep_spans_the_failing_one_is_drawn_and_the_log_stays_near(fresh):
+    control, telemetry = month()
+    (failing,) = [span for span in telemetry.spans if span.span_id == "f" * 16]
+    chain = [replace(failing, span_id=f"{number:016x}", parent_id=f"{number - 1:016x}", name=f"step_{number}", status=0)
+             for number in range(1, 21)]  # fmt: skip
+    many = [replace(failing, span_id=f"{number:016x}", parent_id=f"{1:016x}", status=0) for number in range(100, 2100)]
+    telemetry.spans = [*chain, *many, replace(failing, parent_id=chain[-1].span_id)]
+
+    page = Page(fresh(control, telemetry).get(f"/incidents/{FETCH}").text)
+
+    assert len([each for each in page.all("span") if each.get("class") == "name"]) == MAX_SPANS
+    assert "the error was logged in this span" in page.words
+    path = " ".join(page.words.replace("\u203a", "").split())
+    assert "step_1 then step_2 then … 13 between … then step_16" in path
+    assert f"{2021 - MAX_SPANS:,} more spans are not drawn" in page.words
+    assert any(each.get("href") == f"/runs/{RUN}#spans-h" for each in page.all("a"))

@@ -100,3 +100,34 @@ def test_the_way_to_a_span_names_all_from_the_root():
 
     assert stage_path(spans, "c") == ("span a", "span b", "span c")
     assert stage_path(spans, "unknown") == ()
+
+
+@given(any_spans(), st.integers(1, 12), st.data())
+def test_a_drawing_with_too_little_room_is_whole_and_keeps_the_way_to_the_record(spans, limit, data):
+    focus = data.draw(st.sampled_from([each.span_id for each in spans] or [""]))
+
+    tree = waterfall(spans, focus=focus, limit=limit)
+
+    assert len(tree.rows) == min(limit, len(spans))
+    assert tree.left_out == len(spans) - len(tree.rows)
+    depth = 0
+    for row in tree.rows:
+        depth += 1 if row.has_children else -row.closes
+        assert depth >= 0
+    assert depth == 0
+    parents = {each.span_id: each.parent_id for each in spans}
+    way = set()
+    while focus in parents and focus not in way:
+        way.add(focus)
+        focus = parents[focus]
+    assert len(way) > limit or way <= {row.span_id for row in tree.rows}
+
+
+def test_what_failed_late_in_a_trace_too_large_to_draw_is_drawn_all_the_same():
+    spans = [span("root", "", 0, 999), *(span(f"n{number}", "root", number) for number in range(700))]
+    spans += [span("late", "root", 800), span("bad", "late", 801, status=2)]
+
+    rows = waterfall(spans, limit=80).rows
+
+    assert [row.span_id for row in rows[-2:]] == ["late", "bad"]
+    assert rows[1].span_id == "n0"

@@ -155,6 +155,13 @@ def test_of_a_huge_stack_trace_the_end_is_kept():
     assert "characters before this" in parts[0].text
 
 
+@pytest.mark.parametrize("gap", ["… [274,051 characters left out] …", "… 8,000 characters before this"])
+def test_what_is_left_of_a_line_behind_a_gap_is_no_exception(gap):
+    parts = stacktrace.parts(f'{gap}\nth/module_887.py", line 887, in step\n    step()\nRecursionError: too deep')
+
+    assert [part.text for part in parts if part.kind == "exception"] == ["RecursionError: too deep"]
+
+
 def test_a_single_event_beside_a_storm_is_still_seen():
     small, storm, none = bars([("2026-11-23", 1), ("2026-11-24", 10_000), ("2026-11-25", 0)])
 
