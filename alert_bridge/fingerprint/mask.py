@@ -1,203 +1,112 @@
 """Text without its data: what a log line says once names, numbers, paths and values are taken out.
 
-One configuration for everything, no training, no state that changes an answer. Error codes are kept: exit code 137 is
-not exit code 1, and HTTP 503 is not 404.
+One configuration for everything, no training, no state that changes an answer. Error codes are kept.
 """
 
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
-__all__ = ["mask"]
+from alert_bridge.fingerprint.codes import codes_in, may_hold_codes
+from alert_bridge.fingerprint.words import SERVICE_PORT, forget_words, mask_word, without_units
 
-MAX_CHARS = 1000  # of the first line
-MAX_CACHED_TOKENS = 50_000
-MAX_CACHED_LINES = 20_000
+__all__ = ["forget", "mask"]
 
+MAX_LINE_CHARS = 4_000  # of the first line, as it comes
+MAX_CHARS = 1_000  # of it, once every number is one digit
+MAX_CACHED = 10_000  # texts, of each kind
+MAX_CACHED_CHARS = 1_000  # what is longer is rare, and is worked out each time
+
+_NUMBER = re.compile(r"\d+")
+_ZEROS = bytes(ord("0") if chr(byte).isdigit() else byte for byte in range(128)) + bytes(range(128, 256))
+_PORT_SHAPE = re.compile(r":(?<=[A-Za-z_-]:)0(?![\w.:/-])")
+_PORT = re.compile(r":(?<=[A-Za-z_-]:)(?:21|22|25|53|80|443|465|587|3306|5432|6379|8080|8443|9092|27017)(?![\w.:/-])")
 _QUOTED = re.compile(r"""(?<![\w*])(?:"[^"]{0,1000}"|'[^']{0,1000}'|`[^`]{0,1000}`)""")
+_STATE = re.compile(
+    r"""((?:state|status|phase|result|reason)(?: is| was|:|=)? ?)["']([A-Za-z_]{1,40})["']""", re.IGNORECASE
+)  # in quotes or not, a state is what tells problems apart
 _VERB = re.compile(r'"(GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS) ')
-_REPR = re.compile(r"(?<==)[A-Za-z_][\w.]{0,80}[\[({][^\])}]{0,500}[\])}]")
+_REPR = re.compile(r"=[A-Za-z_][\w.]{0,80}[\[({][^\])}]{0,500}[\])}]")
 _ADDRESS = re.compile(r"<[\w. ]{1,200} at 0x[0-9a-fA-F]{1,16}[^<>]{0,200}>")
-_CODE = re.compile(
-    r"(?:(?:exit|return|returned|status|error|response)(?:[ _-]?(?:code|status|value))?(?: is| of| was|=|:| ){1,3}"
-    r"|errno[ =:]{0,2}|HTTP(?:/[\d.]{1,4})?(?: status| error| code)?[ :]{1,2}|signal[ =:]{1,2}|SIG[A-Z]{2,8}:? ?"
-    r"|code[ =:]{1,3})-?\d{1,3}(?![\w:/-]|\.\d)"
-    r"|(?<![\w.])[45]\d\d(?= (?:Client|Server|Bad|Un|For|Not|Too|Inter|Gate|Serv|Conf|Gone|Request))",
-    re.IGNORECASE,
-)
-_MAY_HOLD_CODE = re.compile(
-    r"[Cc]ode|CODE|[Ss]tat|STAT|rrno|RRNO|HTTP|http |[Ss]ig|SIG|xit|eturned|[Ee]rror[ =:]|[45]\d\d "
-)
-_PIECES = re.compile(r"""([:=,;()\[\]{}<>|"']|\.{3,})""")
-_SERVICE_PORTS = "21|22|25|53|80|443|465|587|3306|5432|6379|8080|8443|9092|27017"
-_HOST_PORT = re.compile(
-    r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63}){1,10}:\d{1,5}$|[A-Za-z0-9_-]{1,63}:(?:" + _SERVICE_PORTS + ")$"
-)
-_DOMAIN = re.compile(
-    r"(?:[A-Za-z0-9-]{1,63}\.){1,8}(?:com|org|net|edu|gov|io|int|eu|uk|de|cn|local|internal|example|test)$",
-    re.IGNORECASE,
-)
-_NUMBERED = re.compile(r"[A-Z][A-Z0-9_]{1,30}\(\d{1,9}\)$")  # LOCAL(0), CPU(3)
-_EMPTY = frozenset({"()", "[]", "{}", "''", '""'})
 _COMPARED = re.compile(r"[<>~]=?(?=\*)")
-_DIGIT = re.compile(r"\d")
-_HEX = re.compile(r"[0-9a-fA-F]{8,}$")
-_LITERALS = frozenset({"true", "false", "none", "null", "nan", "inf", "-inf"})
-_UNITS = frozenset(
-    {
-        "%",
-        "am",
-        "b",
-        "bits",
-        "byte",
-        "bytes",
-        "cest",
-        "cet",
-        "day",
-        "days",
-        "est",
-        "gb",
-        "gib",
-        "gmt",
-        "h",
-        "hour",
-        "hours",
-    }
-    | {"kb", "kib", "m", "mb", "mib", "min", "mins", "minute", "minutes", "ms", "ns", "pdt", "pm", "pst", "s", "sec"}
-    | {"second", "seconds", "secs", "tb", "tib", "us", "utc", "z"}
-)
-_CALENDAR = frozenset(
-    {"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
-    | {"monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"}
-    | {"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"}
-    | {"january", "february", "march", "april", "june", "july", "august"}
-    | {"september", "october", "november", "december"}
-)
 _RUN = re.compile(r"\*(?:[\s,;:./|@&+-]{0,4}\*)+")
 _BRACKETED = re.compile(r"\[(?:\*[,; ]{0,2})+\]|\((?:\*[,; ]{0,2})+\)|\{(?:\*[,; ]{0,2})+\}|<\*>")
-_TRAILING = ".,;:!?"
 
-ADDRESS_COLONS = 2  # IPv6, MAC or a time
-ADDRESS_GROUP_CHARS = 4
-PATH_SLASHES = 2
-NAME_DOTS = 2  # org.apache.Thing
 LIST_LENGTH = 3
 LONGEST_PERIOD = 3
 COLLAPSES = 2  # a bracket may hold a list that collapses first
 
-_tokens: dict[str, str] = {}
-_special: set[str] = set()  # tokens that are a unit or part of a date
-_lines: dict[str, str] = {}
+
+class _Template(NamedTuple):
+    text: str
+    may_hold_codes: bool = False
+    may_hold_port: bool = False
+    is_access: bool = False  # of a server's access log
+
+
+_templates: dict[bytes, _Template] = {}  # by the line with 0 for each digit
+_collapsed: dict[str, str] = {}  # by the line with its words masked
 
 
 def mask(text: str) -> str:
     """The text's first line without its data; two lines of one logging call give the same."""
-    line = text.partition("\n")[0]
-    if len(line) > MAX_CHARS:
-        line = line[:MAX_CHARS].rpartition(" ")[0] or line[:MAX_CHARS]  # not half a word
-    known = _lines.get(line)
+    line = text.partition("\n")[0][:MAX_LINE_CHARS]
+    known = _known(line)
+    if known.may_hold_port:
+        known = _known(_PORT.sub(SERVICE_PORT, line))
+    if known.may_hold_codes and (codes := codes_in(line, only_of_a_server=known.is_access)):
+        return f"{known.text} [{'; '.join(codes)}]"
+    return known.text
+
+
+def _known(line: str) -> _Template:
+    """Lines of one call mostly differ in digits only, so that one look-up does."""
+    key = line.encode("utf-8", "surrogatepass").translate(_ZEROS).replace(b"0000", b"0").replace(b"00", b"0")
+    known = _templates.get(key)
     if known is None:
-        if len(_lines) >= MAX_CACHED_LINES:
-            _lines.clear()
-        known = _lines[line] = _mask_line(line)
+        known = _template(_NUMBER.sub("0", line))
+        if len(key) <= MAX_CACHED_CHARS:
+            _make_room(_templates)
+            _templates[key] = known
     return known
 
 
-def _mask_line(line: str) -> str:
-    kept: list[str] = []
-    if _MAY_HOLD_CODE.search(line):
-        kept = [found.group().lower() for found in _CODE.finditer(line)]
-        if kept and _VERB.search(line):
-            kept = [code for code in kept if code[-3:-2] == "5"]  # an access log: only a server's error is news
+def forget() -> None:
+    """Start cold, for who measures: what is remembered changes no answer, only how fast it comes."""
+    _templates.clear()
+    _collapsed.clear()
+    forget_words()
+
+
+def _make_room(cache: dict[bytes, _Template] | dict[str, str]) -> None:
+    if len(cache) >= MAX_CACHED:
+        cache.clear()
+
+
+def _template(shape: str) -> _Template:
+    line = shape
+    if len(line) > MAX_CHARS:
+        line = line[:MAX_CHARS].rpartition(" ")[0] or line[:MAX_CHARS]  # not half a word
+    holds_codes, is_access = may_hold_codes(line), False
     if '"' in line or "'" in line or "`" in line:
-        line = _QUOTED.sub("*", _VERB.sub(r"\1 ", line))
+        is_access = _VERB.search(line) is not None
+        line = _QUOTED.sub("*", _STATE.sub(r"\1\2", _VERB.sub(r"\1 ", line)))
     if " at 0x" in line:
         line = _ADDRESS.sub("*", line)
     if "=" in line:
-        line = _REPR.sub("*", line)
-    words: list[str] = []
-    for token in line.split():
-        masked = _tokens.get(token)
-        if masked is None:
-            if len(_tokens) >= MAX_CACHED_TOKENS:
-                _tokens.clear()
-                _special.clear()
-            masked = _tokens[token] = _mask_token(token)
-            if _bare(masked) in _UNITS or _bare(masked) in _CALENDAR:
-                _special.add(masked)
-        words.append(masked)
-    joined = _collapsed(" ".join(words if _special.isdisjoint(words) else _without_units(words)))
-    return f"{joined} [{'; '.join(kept)}]" if kept else joined
+        line = _REPR.sub("=*", line)
+    masked = " ".join(map(mask_word, line.split()))
+    text = _collapsed.get(masked)
+    if text is None:
+        text = _collapse(" ".join(without_units(masked.split(" "))))
+        if len(masked) <= MAX_CACHED_CHARS:
+            _make_room(_collapsed)
+            _collapsed[masked] = text
+    return _Template(text, holds_codes, ":0" in line and _PORT_SHAPE.search(shape) is not None, is_access)
 
 
-def _mask_token(token: str) -> str:
-    core = token.rstrip(_TRAILING)
-    tail = token[len(core) :]
-    if not core:
-        return token
-    if "://" in core or _is_path(core):
-        return "*" + tail
-    if core in _EMPTY or _HOST_PORT.match(core) or _NUMBERED.match(core):
-        return "*" + tail
-    if core.count(":") >= ADDRESS_COLONS and all(
-        len(part) <= ADDRESS_GROUP_CHARS and _is_hex_or_empty(part) for part in core.split(":")
-    ):
-        return "*" + tail
-    pieces = _PIECES.split(core)
-    for at in range(0, len(pieces), 2):
-        if pieces[at] and _is_data(pieces[at]):
-            pieces[at] = "*"
-    return "".join(pieces) + tail
-
-
-def _is_path(text: str) -> bool:
-    return (
-        (text[:1] in "/~" and len(text) > 1)
-        or text.count("/") >= PATH_SLASHES
-        or "\\" in text
-        or text[1:3] in (":/", ":\\")
-    )
-
-
-def _is_hex_or_empty(text: str) -> bool:
-    return all(char in "0123456789abcdefABCDEF" for char in text)
-
-
-def _is_data(piece: str) -> bool:
-    if _DIGIT.search(piece):
-        return True
-    if piece.count(".") >= NAME_DOTS and not piece.startswith("..."):
-        return True
-    if _is_path(piece) or "@" in piece[1:-1]:
-        return True
-    return piece.lower() in _LITERALS or bool(_HEX.match(piece)) or ("." in piece and bool(_DOMAIN.match(piece)))
-
-
-def _bare(word: str) -> str:
-    return word.strip("(),.;:[]").lower()
-
-
-def _without_units(words: list[str]) -> list[str]:
-    """Drops a unit behind a number, and the words of a date beside one."""
-    out: list[str] = []
-    last = len(words) - 1
-    for at, word in enumerate(words):
-        shown = word
-        if word in _special:
-            bare = _bare(word)
-            if bare in _UNITS and out and out[-1].endswith("*"):
-                out[-1] += word[len(word.rstrip("),.;:]")) :]
-                continue
-            if bare in _CALENDAR and (
-                (out and out[-1].endswith("*"))
-                or (at < last and (words[at + 1][0] == "*" or _bare(words[at + 1]) in _CALENDAR))
-            ):
-                shown = "*"
-        out.append(shown)
-    return out
-
-
-def _collapsed(line: str) -> str:
+def _collapse(line: str) -> str:
     """Runs and lists of data read as one, however many there are."""
     if "*" not in line:
         return line
