@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -21,8 +18,7 @@ from alert_bridge.model import Severity
 from alert_bridge.store.exports import export_states
 from alert_bridge.store.telemetry import Telemetry
 from instrumentation import attributes as names
-from tests.servers.bridge import BridgeProcess, wait_for
-from tests.servers.otlp_client import RESOURCE, logs_request, post, record
+from tests.servers.bridge import wait_for
 from tests.servers.pipeline import NS, StoredPipeline
 from tests.servers.prefect import PrefectServer
 
@@ -391,176 +387,3 @@ def test_the_policys_level_keeps_quieter_records_out_of_prefect(prefect, stored,
 
     assert sum(prefect.picture("loud").logs.values()) == 1
     assert (driven.books["logs"].sent, driven.books["logs"].balance) == (1, 0)
-
-
-FLOW = """
-import logging, sys
-from prefect import flow, task
-from prefect.task_runners import ProcessPoolTaskRunner, ThreadPoolTaskRunner
-
-RUNNERS = {"thread": ThreadPoolTaskRunner, "process": ProcessPoolTaskRunner}
-
-@task
-def fetch(n: int) -> int:
-    return n
-
-@task
-def train(n: int) -> int:
-    if n == 2:
-        raise ValueError("loss is nan")
-    return n
-
-@flow(name="native_month", task_runner=RUNNERS[sys.argv[1]](max_workers=2))
-def month():
-    return [future.result() for future in [train.submit(fetch.submit(n)) for n in (1, 2)]]
-
-if __name__ == "__main__":
-    month()
-"""
-
-
-@pytest.fixture(scope="module")
-def bridge(tmp_path_factory, prefect):
-    policy = (EXAMPLES / "alerting.yaml").read_text(encoding="utf-8")
-    folder = tmp_path_factory.mktemp("bridge")
-    environ = {"PREFECT_API_URL": prefect.url}
-    with BridgeProcess(folder, policy=policy, environ=environ) as running:
-        running.wait_until_ready(60)
-        yield running
-
-
-def run_under(bridge, prefect, folder, pipeline: str, run_id: str, *program: str) -> subprocess.CompletedProcess:
-    """A program as its owner would start it, with one command in front."""
-    environ = bridge.environ | prefect.environ
-    environ |= {
-        "PIPELINE_ALERTS_ENDPOINT": bridge.url,
-        "PIPELINE_ALERTS_RUN_ID": run_id,
-        "PIPELINE_ALERTS_JOURNAL_DIR": str(folder / "journals"),
-        "PYTHON": sys.executable,
-    }
-    command = [sys.executable, "-m", "alert_bridge.cli", "run", "--pipeline", pipeline, "--", sys.executable, *program]
-    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=300, cwd=folder)
-
-
-def is_settled(bridge, prefect, run_id: str) -> bool:
-    (state,) = export_states(bridge.state)
-    found = prefect.flow_runs(run_id)
-    return bool(
-        found
-        and all(book.waiting == 0 for book in state.books)
-        and found[0]["state_type"] != "RUNNING"
-        and "run-monthly-run" in prefect.picture(run_id).artifacts
-    )
-
-
-def told_of(control, run_id: str) -> list:
-    """Incidents of the run that people are told of as problems: neither parts of others, nor the digest at its end."""
-    found = control.incidents_of_run(run_id)
-    return [one for one in found if not one.root_id and not one.sample.text(names.DIGEST)]
-
-
-@pytest.mark.parametrize("scenario", ["none", "fetch_error"])
-def test_the_demo_is_mirrored_as_the_telemetry_tells_it(bridge, prefect, tmp_path, scenario):
-    run_id = f"demo_{scenario}"
-
-    run_under(
-        bridge, prefect, tmp_path, "monthly_run", run_id, str(EXAMPLES / "main.py"), "--fail", scenario, "--out", "out"
-    )
-    wait_for(lambda: is_settled(bridge, prefect, run_id), 120)
-    control = bridge.reader()
-    told = told_of(control, run_id)
-    wait_for(lambda: len(prefect.events(prefect.picture(run_id).id)) >= len(told), 30)
-
-    seen, telemetry = prefect.picture(run_id), Telemetry(bridge.state)
-    expected = Expected(telemetry, run_id)
-    assert seen.state == ("Completed" if scenario == "none" else "Failed")
-    assert {name: task.state for name, task in seen.tasks.items()} == expected.states
-    assert seen.parents == expected.parents
-    assert seen.upstream == expected.upstream
-    for name, (started, ended) in expected.times.items():
-        assert abs(seen.tasks[name].started.timestamp() - started) < 0.1
-        assert abs(seen.tasks[name].ended.timestamp() - ended) < 0.1
-    assert sum(seen.logs.values()) == expected.records
-    assert Counter(level for _, level, _, _ in seen.logs.elements()) == expected.levels
-    assert {key for key in seen.artifacts if key.startswith("alert-")} >= {f"alert-{one.id}" for one in told}
-    assert bool(told) == (scenario != "none")
-    telemetry.close()
-    control.close()
-
-
-class Expected:
-    """What Prefect should show of a run, from its spans alone: our stages, told another way than the mirror heard."""
-
-    def __init__(self, telemetry: Telemetry, run_id: str) -> None:
-        spans = [span for span in telemetry.run_spans(run_id) if names.STAGE in span.attributes]
-        spans = sorted(spans, key=lambda span: span.start)
-        self._titles: dict[str, str] = {}
-        for span in spans:
-            same = sum(title.split("#")[0] == self._title(span) for title in self._titles.values())
-            self._titles[span.span_id] = f"{self._title(span)}#{same + 1}" if same else self._title(span)
-        by_parent: dict[str, list] = {}
-        for span in spans:
-            by_parent.setdefault(span.parent_id, []).append(span)
-        self.states = {
-            self._titles[span.span_id]: "Completed" if span.attributes[names.STAGE_RESULT] == "success" else "Failed"
-            for span in spans
-        }
-        self.parents = {
-            self._titles[span.span_id]: self._titles[span.parent_id] for span in spans if span.parent_id in self._titles
-        }
-        self.upstream = {  # nothing in the demo runs side by side: what came just before is what a stage came after
-            self._titles[later.span_id]: frozenset({self._titles[earlier.span_id]})
-            for beside in by_parent.values()
-            for earlier, later in itertools.pairwise(beside)
-        }
-        self.times = {self._titles[span.span_id]: (span.start / NS, span.end / NS) for span in spans}
-        records = [record for record in telemetry.run_records(run_id) if record.event_name != names.EVENT_RUN_HEARTBEAT]
-        self.records = len(records)
-        levels = {"TRACE": 5, "DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
-        self.levels = Counter(levels[one.severity.name] for one in records)
-
-    @staticmethod
-    def _title(span) -> str:
-        model = span.attributes.get(names.MODEL_NAME, "")
-        return f"{span.name} ({model})" if model and model != span.name else span.name
-
-
-def test_running_is_visible_within_a_second_of_the_start(bridge, prefect):
-    delays = []
-    for attempt in range(3):  # the machine may be busy with other things: the best of three is ours
-        run_id = f"prompt_{attempt}"
-        resource = {**RESOURCE, "cicd.pipeline.run.id": run_id}
-        start = record("monthly_run started", 9, event_name=names.EVENT_RUN_START)
-
-        began = time.monotonic()
-        assert post(f"{bridge.url}/v1/logs", logs_request(start, resource=resource)).status == 200
-        wait_for(lambda name=run_id: any(run["state_type"] == "RUNNING" for run in prefect.flow_runs(name)), 30)
-        delays.append(time.monotonic() - began)
-
-    print(f"RUNNING is visible after {min(delays):.2f} s at best, {max(delays):.2f} s at worst of {len(delays)}")
-    assert min(delays) <= 1.0
-
-
-@pytest.mark.parametrize("runner", ["thread", "process"])
-def test_a_pipeline_of_prefect_flows_is_annotated_never_doubled_and_its_failure_is_one_incident(
-    bridge, prefect, tmp_path, runner
-):
-    (tmp_path / "month.py").write_text(FLOW, encoding="utf-8")
-    run_id = f"native_{runner}"
-
-    ended = run_under(bridge, prefect, tmp_path, "native_month", run_id, "month.py", runner)
-
-    own = max(
-        (run for run in prefect.flow_runs() if prefect.flow_name(run) == "native_month"), key=lambda run: run["created"]
-    )
-    wait_for(lambda: "run-native-month" in prefect.picture(own["name"]).artifacts, 60)
-    control = bridge.reader()
-    (told,) = told_of(control, run_id)
-    wait_for(lambda: f"alert-{told.id}" in prefect.picture(own["name"]).artifacts, 60)
-    seen = prefect.picture(own["name"])
-    control.close()
-    assert ended.returncode == 1
-    assert prefect.flow_runs(run_id) == []
-    assert len(seen.artifacts["run-native-month"]) == 1
-    assert len(seen.artifacts[f"alert-{told.id}"]) == 1
-    assert "otel-mirror" not in seen.tags

@@ -149,7 +149,7 @@ class PrefectServer:
         (found,) = self.flow_runs(name)
         run = found["id"]
         about = {"flow_runs": {"id": {"any_": [run]}}}
-        rows = sorted(self._all("task_runs/filter", {**about, "sort": "ID_DESC"}), key=lambda row: row["start_time"])
+        rows = sorted(self.task_runs(run), key=lambda row: row["start_time"])
         names = _distinct(rows)
         logs = self._all("logs/filter", {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC"})
         artifacts: dict[str, list[Any]] = {}
@@ -179,6 +179,15 @@ class PrefectServer:
             artifacts=artifacts,
             events=Counter(event["event"] for event in self.events(run)),
         )
+
+    def task_runs(self, flow_run: str) -> list[dict[str, Any]]:
+        """Every task run of a flow run, as the server has it."""
+        return self._all("task_runs/filter", {"flow_runs": {"id": {"any_": [flow_run]}}, "sort": "ID_DESC"})
+
+    def states(self, kind: str, run: str) -> list[str]:
+        """Types of the states that a `flow` run or `task` run went through, oldest first."""
+        rows = self._get(f"{kind}_run_states/?{kind}_run_id={run}")
+        return [row["type"] for row in sorted(rows, key=lambda row: row["timestamp"])]
 
     def events(self, flow_run: str) -> list[dict[str, Any]]:
         """Our own events in the feed of a flow run; the server writes them down every few seconds."""

@@ -1,4 +1,4 @@
-"""Looks at calls of a library's method when they have returned. What it returns, raises and is called stays its own."""
+"""Looks at calls of a library's method when they have returned. What it raises and is called stays its own."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ if TYPE_CHECKING:
 _MARK = "_pipeline_alerts"
 
 
-def after(owner: Any, name: str, look: Callable[..., None]) -> None:
+def after(owner: Any, name: str, look: Callable[..., Any]) -> None:
     """Has ``look`` called with the arguments of each call that returned; its own exceptions go nowhere.
 
-    Meant for methods that calls pass on their way and that do not fail: our frame would show in their traceback.
+    What ``look`` returns, if anything, is what the call returns. Meant for methods that calls pass on their way and
+    that do not fail: our frame would show in their traceback.
     """
     original = getattr(owner, name)
     if getattr(original, _MARK, False):
@@ -22,10 +23,10 @@ def after(owner: Any, name: str, look: Callable[..., None]) -> None:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         result = original(self, *args, **kwargs)
         try:
-            look(self, *args, **kwargs)
+            instead = look(self, *args, **kwargs)
         except Exception:
-            pass
-        return result
+            return result
+        return result if instead is None else instead
 
     for attribute in ("__name__", "__qualname__", "__module__", "__doc__"):
         setattr(method, attribute, getattr(original, attribute, None))

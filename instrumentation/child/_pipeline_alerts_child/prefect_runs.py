@@ -65,7 +65,8 @@ class PrefectRuns:
         after(telemetry, "end_span_on_success", self._ended)
         after(telemetry, "end_span_on_failure", self._failed)
 
-    def _started(self, telemetry: Any, run: Any, *_: Any, **__: Any) -> None:
+    def _started(self, telemetry: Any, run: Any, *_: Any, **__: Any) -> tuple[None, Any] | None:
+        """Answers as Prefect's method does where there is no provider: no label for its server, and our span."""
         is_flow = not hasattr(run, "task_key")
         name = str(getattr(telemetry, _OF_OURS, "") or run.name)
         flow_run = run.id if is_flow else run.flow_run_id
@@ -74,28 +75,29 @@ class PrefectRuns:
             facts["prefect.task-run.id"] = str(run.id)
         own = _own_span(telemetry.span)
         if own is None:
-            trace, parent = self._around(run, is_flow)
+            trace, parent = self._around(run)
             step = _Step(name, trace, parent, facts, title=run.name)
             telemetry.span = _empty_span(step)
+            run.labels.pop(_LABEL, None)
             if is_flow:
-                run.labels[_LABEL] = step.traceparent
+                run.labels[_LABEL] = step.traceparent  # stays here: its tasks look for it, in other processes too
         else:
             step = _Step(name, "%032x" % own.trace_id, _parent(telemetry.span), facts, span="%016x" % own.span_id)
         setattr(telemetry, _OF_OURS, step)
         self._context.know(step.span, name)
         self._environment.enter(step)
         step.begin(self._journal)
+        return (None, telemetry.span) if own is None else None
 
-    def _around(self, run: Any, is_flow: bool) -> tuple[str, str]:
-        """Trace and span of what the run is within, found as Prefect does: by its label, what is current, its flow."""
-        labels = [run.labels] if is_flow else []
-        if not is_flow and not self._context.is_in_span:  # a process of a pool, which was handed the flow run
+    def _around(self, run: Any) -> tuple[str, str]:
+        """Trace and span of what the run is within: what is current here, else what Prefect says of it."""
+        if not self._context.is_in_span:
+            # A deployment's flow run has the label of who ordered it; a pool's process was handed the flow run.
             flow_run = getattr(sys.modules["prefect.context"].FlowRunContext.get(), "flow_run", None)
-            labels.append(getattr(flow_run, "labels", None) or {})
-        for each in labels:
-            trace, span = parse_traceparent(str(each.get(_LABEL, "")))
-            if trace:
-                return trace, span
+            for known in (run, flow_run):
+                trace, span = parse_traceparent(str((getattr(known, "labels", None) or {}).get(_LABEL, "")))
+                if trace:
+                    return trace, span
         return self._context.trace()
 
     @staticmethod
