@@ -37,6 +37,7 @@ class Place:
     model: str = ""
     trace_id: str = ""
     span_id: str = ""
+    wandb_run: str = ""  # address of the W&B run that it opened last
 
 
 @dataclass(slots=True)
@@ -49,6 +50,7 @@ class Listener:
     errors: int = 0  # records of ERROR or above, ours not counted
     records: int = 0
     stage: str = ""
+    wandb_run: str = ""  # address of the W&B run that any of its processes told of last
     latest: dict[int, Entry] = field(default_factory=dict)  # by pid, its last record that says where it was
     recent: dict[int, deque[str]] = field(default_factory=dict)  # by pid, its last records
     uncaught: dict[int, str] = field(default_factory=dict)  # by pid, the type of the exception that ended it
@@ -62,6 +64,7 @@ class Listener:
             self.stage = str(entry.attributes.get(names.STAGE, ""))
         elif entry.event_name == names.EVENT_STAGE_END and self.stage == entry.attributes.get(names.STAGE):
             self.stage = ""
+        self.wandb_run = str(entry.attributes.get(names.WANDB_RUN_URL, "")) or self.wandb_run
         if entry.span_id or names.STAGE in entry.attributes:
             self.latest[source.pid] = entry
         if entry.levelno >= INFO and entry.scope.partition(".")[0] not in _NO_SIGN_OF_LIFE:
@@ -82,8 +85,10 @@ class Listener:
         entry = self.latest.get(pid)
         if entry is None:
             return Place()
-        stage, model = (str(entry.attributes.get(name, "")) for name in (names.STAGE, names.MODEL_NAME))
-        return Place(stage, model, entry.trace_id, entry.span_id)
+        stage, model, wandb_run = (
+            str(entry.attributes.get(name, "")) for name in (names.STAGE, names.MODEL_NAME, names.WANDB_RUN_URL)
+        )
+        return Place(stage, model, entry.trace_id, entry.span_id, wandb_run)
 
     def last_records(self, pid: int) -> str:
         """What a process said last, a line per record."""

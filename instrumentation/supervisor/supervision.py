@@ -70,7 +70,7 @@ class Supervision:
             poke=launch.poke,
             redact=self._load_redaction(),
         )
-        self._teller = Teller(launch, self._sender.wake)
+        self._teller = Teller(launch, self._sender.wake, lambda: self._listener.wandb_run)
         self._first_python: dict[str, Any] = {}
         self._has_python = threading.Event()
         self._manifest = threading.Thread(target=self._tell_manifest, name="pipeline-alerts-manifest", daemon=True)

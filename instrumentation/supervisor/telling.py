@@ -22,14 +22,21 @@ _SERVER_SPAN: Final = 2
 
 
 class Teller:
-    """Writes the run's own records; ``wake`` is called after one that must not wait."""
+    """Writes the run's own records.
 
-    def __init__(self, launch: Launch, wake: Callable[[], None]) -> None:
+    Args:
+        launch: the run.
+        wake: called after a record that must not wait.
+        wandb_run: the address of the program's latest W&B run, for people who hear of a failure; empty if it has none.
+    """
+
+    def __init__(self, launch: Launch, wake: Callable[[], None], wandb_run: Callable[[], str] = str) -> None:
         self._launch = launch
         self._journal = launch.journal
         self._pipeline = launch.pipeline
         self._command = " ".join(scrub_arguments(launch.command))
         self._wake = wake
+        self._wandb_run = wandb_run
 
     def start(self, problems: Sequence[str]) -> None:
         """The run has begun; what is wrong with its settings is said once."""
@@ -100,6 +107,7 @@ class Teller:
             names.OOM_KILLED: death.is_out_of_memory or None,
             names.PEAK_MEMORY: death.peak_memory or None,
             names.MODEL_NAME: place.model,
+            names.WANDB_RUN_URL: place.wandb_run,
             names.LAST_RECORDS: last_records,
         }
         who = name_of(death.argv) if death.argv else f"process {death.pid}"
@@ -197,6 +205,8 @@ class Teller:
         time_ns: int = 0,
         trace: tuple[str, str] | None = None,
     ) -> None:
+        if level >= ERROR:
+            attributes = {names.WANDB_RUN_URL: self._wandb_run(), **(attributes or {})}
         trace_id, span_id = trace or (self._launch.trace_id, self._launch.span_id)
         line = events.log_line(
             self._journal.next_number(),

@@ -243,8 +243,9 @@ def test_ids_follow_from_ours_and_differ_between_runs_and_stages():
     assert event_id("a", "b") != event_id("a", "c")
 
 
-def an_incident(text: str) -> Incident:
-    sample = record(text, severity=Severity.ERROR, **{names.EXCEPTION_STACKTRACE: f"Traceback\n{text}"})
+def an_incident(text: str, **said) -> Incident:
+    said = {names.EXCEPTION_STACKTRACE: f"Traceback\n{text}", **said}
+    sample = record(text, severity=Severity.ERROR, **said)
     return Incident(
         id="inc1",
         fingerprint="f",
@@ -274,6 +275,22 @@ def test_no_text_of_a_record_can_break_out_of_its_place(text):
     assert all(link.startswith("http://pages/") for link in links)
     assert "<" not in re.sub(r"\\.", "", outside)
     assert sum(line.startswith("#") for line in outside.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("told", "link"),
+    [
+        ("https://wandb.test/t/p/runs/4q1x", "[W&B run](https://wandb.test/t/p/runs/4q1x)"),
+        ("https://wandb.test/a)[b](c d", "[W&B run](https://wandb.test/a%29%5Bb%5D%28c%20d)"),
+        ("javascript:alert(1)", None),
+        ("", None),
+    ],
+)
+def test_an_incident_leads_to_the_w_and_b_run_that_it_happened_in(told, link):
+    rendered = incident_markdown(an_incident("diverged", **{names.WANDB_RUN_URL: told}), "r1", "http://pages")
+
+    (links,) = [line for line in rendered.splitlines() if "[Incident]" in line]
+    assert (link in links.split(" · ")) if link else ("W&B" not in rendered)
 
 
 def test_a_summary_counts_and_says_how_each_stage_went():

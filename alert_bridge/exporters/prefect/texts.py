@@ -54,6 +54,8 @@ def incident_markdown(incident: Incident, run_id: str, public_url: str) -> str:
         links.insert(0, f"[Full log]({public_url}/runs/{_part(run_id)}/log)")
     if record.trace_id:
         links.append(f"[Trace]({public_url}/traces/{_part(record.trace_id)})")
+    if wandb_run := _web_address(record.text(names.WANDB_RUN_URL)):
+        links.append(f"[W&B run]({wandb_run})")
     over = incident.state is IncidentState.RESOLVED
     facts = [
         f"**{incident.severity.name}**" + (f", resolved {moment(incident.resolved_at)}" if over else ", open"),
@@ -157,3 +159,9 @@ def _fenced(text: str) -> str:
 
 def _part(text: str) -> str:
     return quote(text, safe="", errors="replace")
+
+
+def _web_address(text: str) -> str:
+    """A link that Markdown cannot end early; empty if the text is none."""
+    address = one_line(text)
+    return quote(address, safe=":/?#@!$&*+,;=%~") if address.startswith(("https://", "http://")) else ""
