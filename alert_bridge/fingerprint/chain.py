@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 from alert_bridge.fingerprint.mask import mask
 from alert_bridge.fingerprint.stacktrace import Frame, Raised
@@ -35,12 +36,14 @@ _LIBRARY = re.compile(
     r"|[/\\]python/pyspark[/\\]|_pipeline_alerts_child[/\\]"
 )
 _INLINED = frozenset({"<listcomp>", "<dictcomp>", "<setcomp>"})  # frames of their own only before Python 3.12
+_CELL = re.compile(r"ipykernel_\d{1,12}[/\\]\d{1,20}\.py$|^<(?:ipython-input|command)-[\w-]{1,80}>$|^Cell |^Input In")
 _FORWARDS = re.compile(r"\(\s*\*\w{1,40}\s*,\s*\*\*\w{1,40}\s*,?\s*\)")
 _HAS_STRING = re.compile(r"""[frbuFRBU]{0,2}["']""")
 _SPACE = re.compile(r"\s+")
 _CODE_SAYS_IT = frozenset(
     {"KeyError", "IndexError", "ZeroDivisionError", "NameError", "UnboundLocalError", "AssertionError"}
 )
+_TELLS_WHERE_IN_THE_DATA = frozenset({"JSONDecodeError", "UnicodeDecodeError", "UnicodeEncodeError"})
 _NAMES_TYPES = frozenset({"TypeError", "AttributeError"})
 _METHOD_QUALIFIER = re.compile(r"(?:[A-Za-z_]\w{0,80}\.){1,8}(?=[A-Za-z_]\w{0,80}\(\))")
 _SUGGESTION = re.compile(r"\.? Did you (?:mean|forget).*$", re.DOTALL)
@@ -134,9 +137,13 @@ def is_library(path: str) -> bool:
 
 
 def _callers(stack: Sequence[Frame]) -> list[Frame]:
-    """Who called the failing function; entry points do not count, since they only say how the program was started."""
-    above = [frame for frame in stack[:-1] if not _is_entry_point(frame)]
-    return above[-CALLERS:]
+    """Who called the failing function, up to the entry point: that and what is above only say how it was started."""
+    callers: list[Frame] = []
+    for below, frame in pairwise(reversed(stack)):
+        if _is_entry_point(below) or _is_entry_point(frame) or len(callers) == CALLERS:
+            break
+        callers.append(frame)
+    return callers
 
 
 def _is_entry_point(frame: Frame) -> bool:
@@ -144,7 +151,7 @@ def _is_entry_point(frame: Frame) -> bool:
 
 
 def _described(frame: Frame, *, full: bool) -> str:
-    source = _SPACE.sub("", frame.source)[:MAX_SOURCE_CHARS]
+    source = "" if frame.path == "<string>" else _SPACE.sub("", frame.source)[:MAX_SOURCE_CHARS]  # there from 3.13 on
     if not full:
         source = source.partition("(")[0]
     where = _basename(frame.path) if not is_library(frame.path) else _package_relative(frame.path)
@@ -152,7 +159,7 @@ def _described(frame: Frame, *, full: bool) -> str:
 
 
 def _basename(path: str) -> str:
-    return path.replace("\\", "/").rpartition("/")[2]
+    return "<cell>" if _CELL.search(path) else path.replace("\\", "/").rpartition("/")[2]
 
 
 def _package_relative(path: str) -> str:
@@ -186,6 +193,8 @@ def _raise_sites(wrappers: Sequence[Raised]) -> Parts:
 def _message(root: Raised) -> str:
     """The root's message, masked, unless the failing line already says it."""
     kind = _short(root.type)
+    if kind in _TELLS_WHERE_IN_THE_DATA:
+        return ""
     last = root.frames[-1] if root.frames else None
     in_app = last is not None and not is_library(last.path)
     if in_app and last is not None:

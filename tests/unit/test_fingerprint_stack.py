@@ -215,3 +215,70 @@ def test_no_text_makes_it_fail(text: str) -> None:
 )
 def test_no_cut_of_a_real_traceback_makes_it_fail(start: int, end: int, text: str) -> None:
     of(Said(stacktrace=text[:start] + text[end:]))
+
+
+CALLED_BY_MAIN = """\
+    Traceback (most recent call last):
+      File "/app/job.py", line 12, in <module>
+        main()
+      File "/app/job.py", line 9, in main
+        check(rows)
+      File "/app/job.py", line 3, in check
+        assert rows, "no rows"
+    AssertionError: no rows
+    """
+
+
+def test_what_calls_the_entry_point_only_says_how_it_was_started() -> None:
+    from_a_command = CALLED_BY_MAIN.replace(
+        '  File "/app/job.py", line 12, in <module>\n        main()\n',
+        '  File "/app/cli.py", line 3, in command\n        job.main()\n',
+    )
+
+    assert value(from_a_command) == value(CALLED_BY_MAIN)
+
+
+@pytest.mark.parametrize(
+    ("kind", "one", "other"),
+    [
+        (
+            "json.decoder.JSONDecodeError",
+            "Expecting value: line 1 column 1 (char 0)",
+            "Expecting ',' delimiter: line 3 column 9 (char 81)",
+        ),
+        (
+            "UnicodeDecodeError",
+            "'utf-8' codec can't decode byte 0xff in position 2: invalid start byte",
+            "'utf-8' codec can't decode byte 0xe9 in position 0: invalid continuation byte",
+        ),
+    ],
+)
+def test_where_in_the_data_a_decoder_stopped_is_data(kind: str, one: str, other: str) -> None:
+    text = """\
+        Traceback (most recent call last):
+          File "/app/feed.py", line 3, in read
+            return decode(raw)
+        {}: {}
+        """
+
+    assert value(text.format(kind, one)) == value(text.format(kind, other))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("/tmp/ipykernel_411/1862313817.py", "/tmp/ipykernel_9/23.py"),
+        ("<ipython-input-3-8e2a1c>", "<ipython-input-17-00fa9b>"),
+        ("C:\\Users\\ann\\etl\\job.py", "/srv/etl/job.py"),
+        ("/opt/bundle-1.zip/job.py", "/opt/bundle-2.zip/job.py"),
+    ],
+)
+def test_a_file_is_known_by_its_name_and_a_cell_of_a_notebook_by_its_text(one: str, other: str) -> None:
+    text = """\
+        Traceback (most recent call last):
+          File "{}", line 3, in share
+            return part / whole
+        ZeroDivisionError: division by zero
+        """
+
+    assert value(text.format(one)) == value(text.format(other))
