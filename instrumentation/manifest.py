@@ -1,7 +1,6 @@
-"""What a run was made of: revision, packages, command line, inputs, host, scheduler. Read from files wherever possible.
+"""What a run was made of: packages, command line, inputs, host, scheduler, state of the work tree.
 
-It feeds "what changed since the last good run". Nothing here is on the way of the program: the revision that every
-record carries is two small reads, the rest is collected beside it.
+It feeds "what changed since the last good run". Nothing here is on the way of the program: it is collected beside it.
 """
 
 from __future__ import annotations
@@ -10,19 +9,18 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from instrumentation import attributes as names
+from instrumentation.revision import find_repository, git_revision
 
-__all__ = ["collect", "git_revision", "installed_packages", "site_packages_of"]
+__all__ = ["collect", "installed_packages", "site_packages_of"]
 
 GIT_TIMEOUT_S: Final = 5.0
 MAX_INPUT_BYTES: Final = 16_777_216  # of a file named on the command line that is digested
 MAX_INPUTS: Final = 20
 MAX_PACKAGES: Final = 1000
-_HEX_REVISION: Final = re.compile(r"[0-9a-f]{40,64}")
 _DIST_INFO: Final = re.compile(r"^(?P<name>.+?)-(?P<version>[^-]+)\.(?:dist-info|egg-info)$")
 # Where schedulers and services say who runs this: variable → attribute below `pipeline.scheduler.`.
 _SCHEDULER: Final = {
@@ -39,58 +37,6 @@ _SCHEDULER: Final = {
     "PREFECT__FLOW_RUN_ID": "prefect.flow_run_id",
     "INVOCATION_ID": "systemd.invocation_id",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Repository:
-    work_tree: Path
-    git_folder: Path
-
-
-def git_revision(start: Path) -> str:
-    """The commit that the work tree around ``start`` is at, from its files; empty outside of one."""
-    repository = _find_repository(start)
-    if repository is None:
-        return ""
-    try:
-        head = (repository.git_folder / "HEAD").read_text(encoding="utf-8").strip()
-        if not head.startswith("ref: "):
-            return head if _HEX_REVISION.fullmatch(head) else ""
-        return _resolve(repository.git_folder, head.removeprefix("ref: "))
-    except (OSError, UnicodeDecodeError):
-        return ""
-
-
-def _find_repository(start: Path) -> _Repository | None:
-    for folder in (start, *start.parents):
-        marker = folder / ".git"
-        if marker.is_dir():
-            return _Repository(folder, marker)
-        if marker.is_file():  # a linked work tree or a submodule
-            try:
-                pointer = marker.read_text(encoding="utf-8").strip().removeprefix("gitdir: ")
-            except (OSError, UnicodeDecodeError):
-                return None
-            return _Repository(folder, (folder / pointer).resolve())
-    return None
-
-
-def _resolve(git_folder: Path, reference: str) -> str:
-    folders = [git_folder]
-    common = git_folder / "commondir"
-    if common.is_file():
-        folders.append((git_folder / common.read_text(encoding="utf-8").strip()).resolve())
-    for folder in folders:
-        loose = folder / reference
-        if loose.is_file():
-            return loose.read_text(encoding="utf-8").strip()
-        packed = folder / "packed-refs"
-        if packed.is_file():
-            for line in packed.read_text(encoding="utf-8").splitlines():
-                revision, _, name = line.partition(" ")
-                if name == reference:
-                    return revision
-    return ""
 
 
 def _git(work_tree: Path, *arguments: str) -> str | None:
@@ -154,7 +100,7 @@ def collect(
         names.OS_DESCRIPTION: platform.platform(),
         names.WORKING_DIRECTORY: scrub_text(str(start)),
     }
-    repository = _find_repository(start)
+    repository = find_repository(start)
     if repository is not None:
         status = _git(repository.work_tree, "status", "--porcelain", "--untracked-files=no")
         manifest |= {

@@ -87,7 +87,7 @@ class _Run:
     """The run that this process is."""
 
     def __init__(self, settings: Settings, redact: Callable[[str], str] | None = None) -> None:
-        from instrumentation import manifest
+        from instrumentation.revision import git_revision
         from instrumentation.sender.folder import RunFolder, bind_poke, new_run_id
         from instrumentation.sender.logfile import RunLog, log_path
         from instrumentation.sender.own_redaction import OwnRedaction, load
@@ -105,7 +105,7 @@ class _Run:
         self.started_ns = time.time_ns()
         trace_id, self.parent_id = parse_traceparent(os.environ.get(contract.ENV_TRACEPARENT, ""))
         self.trace_id, self.span_id = trace_id or secrets.token_hex(16), secrets.token_hex(8)
-        revision = manifest.git_revision(Path.cwd())
+        revision = git_revision(Path.cwd())
         facts = {
             "pipeline": self.pipeline,
             "run_id": self.run_id,

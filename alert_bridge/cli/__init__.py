@@ -1,79 +1,39 @@
 """The composition root: a lazy table of commands. It alone may name the other two packages.
 
-A command is imported when it is called, so that `--help` loads no server, no Prefect and no W&B.
+Nothing is loaded here, so that the program behind `run` does not wait for what reads other command lines.
 """
 
 from __future__ import annotations
 
-import importlib
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-import click
+if TYPE_CHECKING:
+    from alert_bridge.cli.table import COMMANDS, root
 
-__all__ = ["COMMANDS", "main"]
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """Where a command lives, and its line in `--help`."""
-
-    module: str
-    summary: str
-
-
-COMMANDS: dict[str, Entry] = {
-    "run": Entry("alert_bridge.cli.run", "Run a pipeline under supervision: its errors, its end, its death."),
-    "serve": Entry("alert_bridge.cli.serve", "Start the alert bridge."),
-    "collector": Entry("alert_bridge.cli.collector", "Get, check and start an OpenTelemetry Collector."),
-    "init": Entry("alert_bridge.cli.init", "Write a policy, an example environment file and a Slack app manifest."),
-    "check-policy": Entry("alert_bridge.cli.check_policy", "Check a policy file, by line and column."),
-    "test-alert": Entry("alert_bridge.cli.test_alert", "Send a marked message through the real path."),
-    "status": Entry("alert_bridge.cli.status", "Books, queues and health per channel."),
-    "why": Entry("alert_bridge.cli.why", "Say why a record or an incident was told, or was not, and what is next."),
-    "silence": Entry("alert_bridge.cli.silence", "Hold back what is known for a while; list and end silences."),
-    "ack": Entry("alert_bridge.cli.ack", "Take an incident, give it to somebody, or say that it is over."),
-    "runs": Entry("alert_bridge.cli.runs", "List the latest runs: how they ended, and the worst that was logged."),
-    "trace": Entry(
-        "alert_bridge.cli.trace", "Go from an alert to the failing line: its span tree and the log around it."
-    ),
-    "logs": Entry("alert_bridge.cli.logs", "Show the log of a run, whole, around a record, or what contains a text."),
-    "ship": Entry("alert_bridge.cli.ship", "Send what a machine without network left behind."),
-    "attach": Entry("alert_bridge.cli.attach", "Reach Python children that start with a cleared environment."),
-    "explain": Entry("alert_bridge.cli.explain", "Show why two records are, or are not, the same problem."),
-}
-
-
-class LazyGroup(click.Group):
-    """A group whose commands are modules with a `command` in them."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        entry = COMMANDS.get(cmd_name)
-        if entry is None:
-            return None
-        command: click.Command = importlib.import_module(entry.module).command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="pipeline-alerts")
-def root() -> None:
-    """The right person knows within a second, once, with the reason and one link to the failing line."""
+__all__ = ["COMMANDS", "main", "root"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console command. Exit codes: 0 fine, 1 found what it looks for, 2 wrong usage or set-up."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["run"]:
+        from alert_bridge.cli.direct import run_if_plain
+
+        run_if_plain(words[1:])
+    from alert_bridge.cli.table import root
     from alert_bridge.errors import UsageError
 
     try:
-        root.main(args=arguments, prog_name="pipeline-alerts", standalone_mode=True)
+        root.main(args=words, prog_name="pipeline-alerts", standalone_mode=True)
     except UsageError as error:
-        click.echo(f"pipeline-alerts: {error}", err=True)
+        sys.stderr.write(f"pipeline-alerts: {error}\n")
         raise SystemExit(2) from error
+
+
+def __getattr__(name: str) -> object:
+    if name not in {"COMMANDS", "root"}:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("alert_bridge.cli.table"), name)

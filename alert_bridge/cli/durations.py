@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 import click
 
-__all__ = ["DURATION"]
+from instrumentation.supervisor.limits import seconds_of
 
-_SECONDS_OF: Final = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
-_SHAPE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d)?")
+__all__ = ["DURATION"]
 
 
 class _Duration(click.ParamType[float]):
@@ -19,10 +17,10 @@ class _Duration(click.ParamType[float]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, (int, float)):
             return float(value)
-        found = _SHAPE.fullmatch(str(value).strip().lower())
-        if not found:
+        seconds = seconds_of(str(value))
+        if seconds is None:
             self.fail(f"{value!r} is not a duration: write 90s, 30m, 6h or 2d", param, ctx)
-        return float(found[1]) * _SECONDS_OF[found[2] or ""]
+        return seconds
 
 
 DURATION: Final = _Duration()

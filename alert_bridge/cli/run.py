@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
 from alert_bridge.cli.durations import DURATION
@@ -21,9 +19,8 @@ def command(
     pipeline: str, timeout: float, silent_after: float, stages: tuple[str, ...], program: tuple[str, ...]
 ) -> None:
     """Run PROGRAM under supervision: same terminal, signals and exit code, and its errors, end and death are told."""
-    from instrumentation.child._pipeline_alerts_child.names import ENV_STAGES
+    from instrumentation.supervisor.arguments import Arguments
     from instrumentation.supervisor.command import run
     from instrumentation.supervisor.limits import Limits
 
-    environ = {**os.environ, ENV_STAGES: ",".join(stages)} if stages else os.environ
-    run(program, pipeline, Limits(timeout_s=timeout, silent_after_s=silent_after), environ)
+    run(Arguments(program, pipeline, Limits(timeout_s=timeout, silent_after_s=silent_after), stages))

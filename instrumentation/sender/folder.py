@@ -6,10 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
-import secrets
-import shutil
 import socket
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,7 +39,7 @@ class RunFolder:
         folder = cls(journal_home / name)
         folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not folder.lock():
-            folder = cls(Path(tempfile.mkdtemp(prefix=f"{name}-", dir=journal_home)))
+            folder = cls(_make_private(journal_home, f"{name}-"))
             folder.lock()
         write_facts(folder.path, facts)
         return folder
@@ -66,6 +63,8 @@ class RunFolder:
 
     def remove(self) -> None:
         """Removes the folder; only when all of it was received."""
+        import shutil  # what is only needed at the end, the program does not wait for
+
         shutil.rmtree(self.path, ignore_errors=True)
         self.unlock()
 
@@ -81,17 +80,24 @@ def write_facts(path: Path, facts: Mapping[str, object]) -> None:
 
 def new_run_id(now_s: float) -> str:
     """Sortable by time and unique: `20261125-200512-3fa9c1`."""
-    return time.strftime("%Y%m%d-%H%M%S-", time.gmtime(now_s)) + secrets.token_hex(3)
+    return time.strftime("%Y%m%d-%H%M%S-", time.gmtime(now_s)) + os.urandom(3).hex()
 
 
 def bind_poke(environ: Mapping[str, str]) -> tuple[Path | None, socket.socket | None]:
     """The socket that children wake us by, in a private folder; none where there is no place: we look every 250 ms."""
-    for base in (environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir(), "/tmp"):  # noqa: S108 - mkdtemp makes it private
+    for base in (environ.get("XDG_RUNTIME_DIR"), environ.get("TMPDIR"), "/tmp"):  # noqa: S108 - made private
         if not base or len(base) > _MAX_SUN_PATH_BYTES:
             continue
         with contextlib.suppress(OSError):
-            path = Path(tempfile.mkdtemp(prefix="pa-", dir=base)) / "s"
+            path = _make_private(Path(base), "pa-") / "s"
             bound = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
             bound.bind(str(path))
             return path, bound
     return None, None
+
+
+def _make_private(base: Path, prefix: str) -> Path:
+    """A new folder of mode 0700; `tempfile` would do the same after importing for 8 ms, for which the program waits."""
+    path = base / f"{prefix}{os.urandom(8).hex()}"
+    path.mkdir(mode=0o700)
+    return path

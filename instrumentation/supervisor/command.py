@@ -1,4 +1,7 @@
-"""The edge of `pipeline-alerts run`: from a command line to an exit like the program's own."""
+"""The edge of `pipeline-alerts run`: from a command line to an exit like the program's own.
+
+What is imported here, the program waits for.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,12 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from instrumentation.child._pipeline_alerts_child import names as contract
 from instrumentation.settings import Settings
-from instrumentation.supervisor.ending import TIMEOUT_EXIT_CODE, Ending
+from instrumentation.supervisor.arguments import Arguments
 from instrumentation.supervisor.launch import Launch
-from instrumentation.supervisor.limits import Limits
 from instrumentation.supervisor.spawning import NOT_EXECUTABLE_EXIT_CODE, NOT_FOUND_EXIT_CODE
 
 if TYPE_CHECKING:
+    from instrumentation.supervisor.ending import Ending
     from instrumentation.supervisor.supervision import Outcome
 
 __all__ = ["run"]
@@ -25,9 +28,12 @@ __all__ = ["run"]
 _IGNORED_BY_PYTHON: Final = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
-def run(command: Sequence[str], pipeline: str, limits: Limits, environ: Mapping[str, str]) -> NoReturn:
-    """Runs the command under supervision and ends this process like the command ended."""
-    settings = Settings.from_environ(environ, pipeline)
+def run(arguments: Arguments, environ: Mapping[str, str] = os.environ) -> NoReturn:
+    """Runs the program under supervision and ends this process like the program ended."""
+    command, limits = arguments.program, arguments.limits
+    if arguments.stages:
+        environ = {**environ, contract.ENV_STAGES: ",".join(arguments.stages)}
+    settings = Settings.from_environ(environ, arguments.pipeline)
     if settings.disabled or contract.ENV_RUN_FOLDER in environ:
         _become(command)  # switched off; or inside of another `run`, which follows this program as it is
     try:
@@ -65,6 +71,8 @@ def _become(command: Sequence[str]) -> NoReturn:
 
 def _ending_of(launch: Launch) -> Ending:
     """Nothing but the wait; signals are passed on."""
+    from instrumentation.supervisor.ending import Ending
+
     program = launch.program
     if program is None:
         return Ending(launch.failure.exit_code if launch.failure else NOT_EXECUTABLE_EXIT_CODE)
@@ -83,6 +91,8 @@ def _leave_to_a_lingerer(launch: Launch) -> None:
 
 
 def _end_like(ending: Ending) -> NoReturn:
+    from instrumentation.supervisor.ending import TIMEOUT_EXIT_CODE
+
     number = ending.signal_number
     if number and not ending.is_signal_from_shell and not ending.is_timeout:
         with contextlib.suppress(OSError, ValueError):

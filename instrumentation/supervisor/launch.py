@@ -6,7 +6,6 @@ Everything that follows a run is imported when the program already runs.
 from __future__ import annotations
 
 import os
-import secrets
 import socket
 import time
 from collections.abc import Mapping, Sequence
@@ -14,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from instrumentation import manifest
 from instrumentation.child._pipeline_alerts_child import names as contract
 from instrumentation.child._pipeline_alerts_child.context import parse_traceparent
 from instrumentation.child._pipeline_alerts_child.journal import Journal
+from instrumentation.revision import git_revision
 from instrumentation.sender.folder import RunFolder, bind_poke, new_run_id
 from instrumentation.settings import Settings, resource_of
 from instrumentation.supervisor.attachment import announce_run
@@ -68,8 +67,8 @@ class Launch:
         pipeline = settings.pipeline or name_of(command)
         run_id = settings.run_id or new_run_id(started_ns / 1e9)
         trace_id, parent_span = parse_traceparent(environ.get(contract.ENV_TRACEPARENT, ""))
-        trace_id, span_id = trace_id or secrets.token_hex(16), secrets.token_hex(8)
-        revision = manifest.git_revision(Path.cwd())
+        trace_id, span_id = trace_id or os.urandom(16).hex(), os.urandom(8).hex()
+        revision = git_revision(Path.cwd())
         facts = {
             "pipeline": pipeline,
             "run_id": run_id,

@@ -12,7 +12,8 @@ from typing import Final
 
 from instrumentation import attributes as names
 from instrumentation.events import OWN_LOGGER
-from instrumentation.sender.translation import LOG, Entry, Source
+from instrumentation.sender.entry import LOG, Entry
+from instrumentation.sender.sources import Source
 
 __all__ = ["Listener", "Place"]
 

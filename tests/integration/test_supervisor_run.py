@@ -487,10 +487,10 @@ def test_programs_that_share_a_runs_id_do_not_disturb_each_other(environ: dict[s
 def test_whatever_is_wrong_with_us_the_programs_end_stays_the_programs(environ: dict[str, str], broken: str) -> None:
     name, method = broken.split(".")
     command = (
-        "import os\nfrom instrumentation.supervisor import supervision as s, command as c\n"
-        "from instrumentation.supervisor.limits import Limits\n"
+        "from instrumentation.supervisor import supervision as s, command as c\n"
+        "from instrumentation.supervisor.arguments import Arguments\n"
         f"def fail(*_, **__): raise RuntimeError('ours')\nsetattr(s.{name}, {method!r}, fail)\n"
-        "c.run(['sh', '-c', 'sleep 0.2; echo fine; exit 7'], 'p', Limits(), os.environ)\n"
+        "c.run(Arguments(['sh', '-c', 'sleep 0.2; echo fine; exit 7'], 'p'))\n"
     )
 
     done = subprocess.run([PYTHON, "-c", command], env=environ, cwd=ROOT, capture_output=True, timeout=TIMEOUT_S)

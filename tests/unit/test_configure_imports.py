@@ -42,9 +42,19 @@ def test_the_command_line_loads_no_server_and_no_exporter() -> None:
     assert loaded_by(statement) & (set(HEAVY) - {"alert_bridge"}) == set()
 
 
-def test_run_loads_nothing_of_the_bridge_but_its_command() -> None:
-    code = "import alert_bridge.cli.run, instrumentation.supervisor.command, sys; print(*sys.modules)"
+def test_the_program_waits_for_no_part_of_the_bridge_and_for_nothing_that_only_its_end_needs() -> None:
+    code = (
+        "import instrumentation.supervisor.launch as launch, sys\n"
+        "def of(*_, **__):\n    print(*sys.modules); raise SystemExit\n"
+        "launch.Launch.of = of\n"
+        "from alert_bridge.cli import main\nmain(['run', '--', 'true'])\n"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
 
-    ours = {name for name in done.stdout.split() if name.startswith("alert_bridge")}
-    assert ours == {"alert_bridge", "alert_bridge.cli", "alert_bridge.cli.run", "alert_bridge.cli.durations"}
+    loaded = set(done.stdout.split())
+    assert {name for name in loaded if name.startswith("alert_bridge")} == {
+        "alert_bridge",
+        "alert_bridge.cli",
+        "alert_bridge.cli.direct",
+    }
+    assert loaded & {"click", "http.client", "subprocess", "tempfile", "instrumentation.sender.sender"} == set()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from instrumentation import manifest
+from instrumentation.revision import git_revision
 from instrumentation.sender.logfile import RunLog, keep_within, log_path
 from instrumentation.settings import Settings, resource_of, state_home
 
@@ -158,20 +159,20 @@ def test_the_revision_is_read_without_starting_git(repository: Path, monkeypatch
     (repository / "deep").mkdir()
     monkeypatch.setenv("PATH", "")
 
-    assert manifest.git_revision(repository / "deep") == expected
+    assert git_revision(repository / "deep") == expected
 
 
 def test_a_packed_or_detached_head_is_read_too(repository: Path) -> None:
-    expected = manifest.git_revision(repository)
+    expected = git_revision(repository)
     subprocess.run(["git", "pack-refs", "--all"], cwd=repository, check=True)
-    packed = manifest.git_revision(repository)
+    packed = git_revision(repository)
     subprocess.run(["git", "checkout", "-q", "--detach"], cwd=repository, check=True)
 
-    assert (packed, manifest.git_revision(repository)) == (expected, expected)
+    assert (packed, git_revision(repository)) == (expected, expected)
 
 
 def test_outside_of_a_repository_there_is_no_revision(tmp_path: Path) -> None:
-    assert manifest.git_revision(tmp_path) == ""
+    assert git_revision(tmp_path) == ""
 
 
 def test_a_manifest_names_what_explains_a_change_and_no_secret(repository: Path) -> None:
