@@ -299,6 +299,7 @@ class Story:
     held: str = ""  # what held it back until now, in one sentence; empty: nothing did
     folded: tuple[tuple[str, int], ...] = ()  # (title, records) of what is told as part of it, the first ones
     folded_in_all: int = 0
+    part_of: str = ""  # title of the incident that it is told as part of
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from alert_bridge.incidents.absorb import absorb, open_case
 from alert_bridge.incidents.case import Case, Event, Talk, TalkState
-from alert_bridge.incidents.endings import Ending, consequence, ending_of, fold
+from alert_bridge.incidents.endings import Ending, consequence, ending_of, explains, fold, unfold
 from alert_bridge.incidents.held import digested, hush, release
 from alert_bridge.incidents.plan import EDIT_EVERY_S, LATE_AFTER_S, Planned, late_since, plan, posts_anew
 from alert_bridge.incidents.resolve import Success, closes, expire, expires, resolve, success_of
@@ -32,6 +32,7 @@ __all__ = [
     "ending_of",
     "expire",
     "expires",
+    "explains",
     "fold",
     "hand_over",
     "hush",
@@ -45,4 +46,5 @@ __all__ = [
     "success_of",
     "suppress",
     "told",
+    "unfold",
 ]

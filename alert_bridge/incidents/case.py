@@ -63,6 +63,7 @@ class Talk:
     silent_until: int = 0  # a silence covers the incident; 0: none
     retell_at: int = 0  # when the last silence ended: what is still open then is told once
     quiet_until: int = 0  # the end of the quiet hours that its next message waited for; 0: it did not
+    told_folded: bool = False  # the message says that it is part of another incident
 
     @property
     def key(self) -> tuple[str, str]:

@@ -11,11 +11,11 @@ from dataclasses import replace
 
 from alert_bridge.incidents.absorb import absorb
 from alert_bridge.incidents.case import Case, Event, Talk, TalkState
-from alert_bridge.incidents.talk import suppress
+from alert_bridge.incidents.talk import resume, suppress
 from alert_bridge.model import Record
 from instrumentation import attributes as names
 
-__all__ = ["Ending", "consequence", "ending_of", "fold"]
+__all__ = ["Ending", "consequence", "ending_of", "explains", "fold", "unfold"]
 
 
 class Ending(enum.StrEnum):
@@ -75,6 +75,22 @@ def fold(case: Case, root_id: str) -> Case:
         incident=replace(case.incident, root_id=root_id),
         talks=tuple(suppress(talk) for talk in case.talks),
     )
+
+
+def unfold(case: Case) -> Case:
+    """The incident by itself again: one of its records cannot be part of what it was folded under."""
+    talks = tuple(resume(talk) for talk in case.talks)
+    return replace(case, incident=replace(case.incident, root_id=""), talks=talks)
+
+
+def explains(case: Case, folded: Case) -> Case:
+    """The incident, after another that had been told by itself was folded under it.
+
+    What is part of an incident makes it as grave; but how grave an end is, is our word and not the program's.
+    """
+    incident, part = case.incident, folded.incident
+    severity = incident.severity if ending_of(part.sample) else max(incident.severity, part.severity)
+    return replace(case, incident=replace(incident, severity=severity), folded=case.folded + part.count)
 
 
 def consequence(case: Case, event: Event, *, now: int) -> Case:

@@ -42,6 +42,8 @@ def plan(incident: Incident, talk: Talk, *, hold: float, repeat_after: float, ed
         repeat_after: seconds after which an open incident is posted anew.
         edits: whether the channel can change its message in place.
     """
+    if talk.state is TalkState.FOLDED:
+        return _when_folded(talk, edits=edits)
     if talk.state is not TalkState.OPEN or _is_silent(incident, talk):
         return None
     if not talk.first_told_at:
@@ -96,6 +98,13 @@ def _first(incident: Incident, talk: Talk, hold: float) -> Planned:
         return Planned(Reason.DIGEST, talk.opened_at)
     reason = Reason.REGRESSED if incident.seen_before else Reason.OPENED
     return Planned(reason, max(talk.opened_at + _ns(wait), talk.retell_at))
+
+
+def _when_folded(talk: Talk, *, edits: bool) -> Planned | None:
+    """Its message, if there is one, says once where the incident is told from now on."""
+    if talk.told_folded or not (edits and talk.reference):
+        return None
+    return Planned(Reason.REPEATED, talk.last_told_at)
 
 
 def _when_over(incident: Incident, talk: Talk, repeat_after: float, *, edits: bool) -> Planned | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from alert_bridge.incidents.case import Talk, TalkState
 from alert_bridge.model import Incident, IncidentState, Reason, Recipient
 
-__all__ = ["buried", "hand_over", "revived", "suppress", "told"]
+__all__ = ["buried", "hand_over", "resume", "revived", "suppress", "told"]
 
 
 def told(talk: Talk, *, as_of: Incident, reason: Reason, covers: int, posted: bool, reference: str, now: int) -> Talk:
@@ -33,6 +33,7 @@ def told(talk: Talk, *, as_of: Incident, reason: Reason, covers: int, posted: bo
         posted=total if posted else talk.posted,
         told_severity=max(talk.told_severity, as_of.severity),
         told_resolved=as_of.state is IncidentState.RESOLVED,
+        told_folded=bool(as_of.root_id),
         reminders=(talk.reminders + 1 if quiet else 0) if posted else talk.reminders,
     )
 
@@ -50,6 +51,14 @@ def revived(talk: Talk) -> Talk:
 def suppress(talk: Talk) -> Talk:
     """The incident is told as part of another: nothing more is said here; what was said stays said."""
     return replace(talk, state=TalkState.FOLDED, queued=0, suppressed=talk.suppressed + talk.queued)
+
+
+def resume(talk: Talk) -> Talk:
+    """The incident stands for itself after all: what was told as part of another is told here."""
+    if talk.state is not TalkState.FOLDED:
+        return talk
+    back = talk.suppressed - talk.silenced
+    return replace(talk, state=TalkState.OPEN, queued=talk.queued + back, suppressed=talk.silenced, told_folded=False)
 
 
 def hand_over(talk: Talk, recipient: Recipient, *, records: int, now: int) -> Talk:

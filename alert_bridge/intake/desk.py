@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from alert_bridge.incidents import Case, Ending, Event, absorb, fold, open_case
+from alert_bridge.incidents import Case, Ending, Event, absorb, explains, fold, open_case, unfold
 from alert_bridge.incidents.flapping import FLAP_EPISODES, come_back, is_flapping
 from alert_bridge.incidents.folding import Trouble, beneath, trouble_of
 from alert_bridge.incidents.storm import STORM, Crowd, described
@@ -42,7 +42,7 @@ class Desk:
         self._samples: dict[str, Event] = {}
         self._endings: list[tuple[Record, Ending, str]] = []
         self._sightings: list[tuple[str, str, Trouble]] = []
-        self._sighted: set[tuple[str, str, str]] = set()
+        self._sighted: set[tuple[str, str, Trouble]] = set()
         self._kinship: dict[str, Kinship] = {}  # by run
         self._crowds: dict[tuple[str, str], Crowd] = {}
         self._storms: set[str] = set()
@@ -60,7 +60,10 @@ class Desk:
     def case_of(self, event: Event) -> Case | None:
         """The incident whose episode an event falls in, if there is one."""
         candidates = [(end, found) for found, end in self._episodes_of(event).items() if end >= event.record.time]
-        return self.case(min(candidates)[1]) if candidates else None
+        cases = [case for _, found in sorted(candidates) if (case := self.case(found)) is not None]
+        # Whose part it is was found for a run: the same problem in another run is judged anew.
+        of_run = [case for case in cases if case.incident.root_id and event.record.run_id in case.incident.run_ids]
+        return next(iter([*of_run, *(case for case in cases if not case.incident.root_id)]), None)
 
     def flapping_case(self, event: Event) -> Case | None:
         """The problem's last incident, if it comes back so often that a new one would be no news."""
@@ -97,21 +100,33 @@ class Desk:
             self._kinship[run_id] = Kinship(*self.book.lineage(run_id))
         return self._kinship[run_id]
 
-    def note_stage(self, record: Record) -> None:
-        """A stage began: the run hangs together in another way."""
-        self.book.note_stage_span(record)
+    def note_stage(self, record: Record) -> bool:
+        """A stage began: whether problems of its run that showed already hang together in another way now."""
+        if not self.book.note_stage_span(record):
+            return False
         self._kinship.pop(record.run_id, None)
+        waits = any(run_id == record.run_id for run_id, _, _ in self._sightings)
+        if not waits and not self.book.has_troubles(record.run_id):
+            return False
+        return self.kinship(record.run_id).concerns(record.span_id, record.stage)
 
-    def sight(self, case: Case, event: Event) -> None:
-        """Remember where a problem showed in its run, once per span."""
-        record = event.record
-        mark = (record.run_id, case.incident.id, record.span_id)
-        if record.run_id and mark not in self._sighted:
-            self._sighted.add(mark)
-            trouble = trouble_of(record, event.fingerprint, event.severity)
-            self._sightings.append((record.run_id, case.incident.id, trouble))
-            if record.run_id in self._kinship and case.talks and not case.incident.root_id:
-                self._kinship[record.run_id].sighted(case.incident, trouble)
+    def sight(self, case: Case, event: Event) -> bool:
+        """Remember where a problem showed in its run; whether that is news, and may explain others."""
+        run_id = event.record.run_id
+        teller = self.case(case.incident.root_id) if case.incident.root_id else case
+        if not run_id or teller is None:
+            return False
+        trouble = trouble_of(event.record, event.fingerprint, event.severity)
+        mark = (run_id, teller.incident.id, trouble)
+        if mark in self._sighted or self.book.is_sighted(*mark):
+            return False
+        self._sighted.add(mark)
+        kinship = self.kinship(run_id)
+        self._sightings.append(mark)
+        if not teller.talks:
+            return False  # nobody is told of it: it hides nothing
+        kinship.sighted(teller.incident, trouble)
+        return True
 
     def case(self, incident_id: str) -> Case | None:
         """One incident, as it stands in this transaction."""
@@ -172,9 +187,6 @@ class Desk:
     def put(self, case: Case) -> Case:
         """Keep a changed incident for `flush`."""
         self._cases[case.incident.id] = case
-        if case.incident.root_id:
-            for kinship in self._kinship.values():
-                kinship.forget(case.incident.id)
         if case.incident.fingerprint in self._episodes:
             self._episodes[case.incident.fingerprint][case.incident.id] = case.closed_event or OPEN
         return case
@@ -188,11 +200,24 @@ class Desk:
         self.flush()
         return self.case(self.book.cause_of(record, ending))
 
-    def fold_case(self, case: Case, root_id: str) -> None:
+    def fold_case(self, case: Case, root: Case) -> None:
         """What was an incident of its own is told as part of another from now on, with all that it told itself."""
-        self.put(fold(case, root_id))
+        self.put(fold(case, root.incident.id))
+        explained = self.put(explains(root, case))
         self.flush()
-        self.book.move_folds(case.incident.id, root_id)
+        self.book.move_folds(case.incident.id, root.incident.id)
+        self.book.move_sightings(case.incident.id, root.incident.id)
+        for run_id in case.incident.run_ids:
+            self.book.forget_loner(case.incident.fingerprint, run_id)
+        for kinship in self._kinship.values():
+            kinship.folded(case.incident.id, explained.incident)
+
+    def unfold_case(self, case: Case) -> Case:
+        """What was told as part of another is an incident of its own again."""
+        self.flush()
+        self.book.move_sightings(case.incident.root_id, case.incident.id, problem=case.incident.fingerprint)
+        self._kinship.clear()
+        return self.put(unfold(case))
 
     def note_ending(self, record: Record, ending: Ending, incident_id: str) -> None:
         """Remember which incident an end belongs to."""

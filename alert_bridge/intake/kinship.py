@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from alert_bridge.incidents.folding import Known, Lineage, Trouble
+from alert_bridge.incidents.folding import Known, Lineage, Trouble, ancestors_of
 from alert_bridge.model import Incident
 
 __all__ = ["Kinship"]
 
 
 class Kinship:
-    """What folding needs of a run: `lineage` at any moment, and the first trouble of each problem."""
+    """What folding needs of a run: `lineage` at any moment, and everything that each problem said itself."""
 
-    def __init__(self, lineage: Lineage, firsts: Mapping[str, Trouble]) -> None:
+    def __init__(self, lineage: Lineage, own: Mapping[str, Sequence[Trouble]]) -> None:
         self._known = {one.incident_id: one for one in lineage.known}
-        self._firsts = dict(firsts)
+        self._own = {incident_id: list(troubles) for incident_id, troubles in own.items()}
         self._parents, self._upstream = lineage.parents, lineage.upstream
 
     @property
@@ -24,25 +24,33 @@ class Kinship:
         """As it stands."""
         return Lineage(tuple(self._known.values()), self._parents, self._upstream)
 
-    def known(self, incident_id: str) -> Known | None:
-        """One problem."""
-        return self._known.get(incident_id)
-
-    def lineage_of(self, one: Known) -> Lineage:
+    def lineage_of(self, incident_id: str) -> Lineage:
         """As if this were the run's only problem."""
-        return Lineage((one,), self._parents, self._upstream)
+        one = self._known.get(incident_id)
+        return Lineage((one,) if one else (), self._parents, self._upstream)
 
-    def firsts_but(self, incident_id: str) -> Iterator[tuple[str, Trouble]]:
-        """Every other problem with what its first record was."""
-        return ((other, trouble) for other, trouble in list(self._firsts.items()) if other != incident_id)
+    def latest_first(self) -> Iterator[tuple[str, Sequence[Trouble]]]:
+        """Every problem that is told by itself, with what it said; some may be folded meanwhile."""
+        for incident_id in reversed(list(self._known)):
+            if incident_id in self._known and self._own.get(incident_id):
+                yield incident_id, self._own[incident_id]
+
+    def concerns(self, span: str, stage: str) -> bool:
+        """Whether a stage that begins tells how problems that showed already hang together."""
+        return any(
+            stage in one.stages
+            or any(span == other or span in ancestors_of(other, self._parents) for other in one.spans)
+            for one in self._known.values()
+        )
 
     def sighted(self, incident: Incident, trouble: Trouble) -> None:
-        """A problem showed."""
+        """A problem showed; it is told by this incident, whose own it need not be."""
         place = {(trouble.file, trouble.function, trouble.line)} if trouble.line and not trouble.root else set()
         one = self._known.get(incident.id) or Known(
             incident.id, incident.fingerprint, frozenset(), frozenset(), frozenset(), incident.severity
         )
-        self._firsts.setdefault(incident.id, trouble)
+        if trouble.problem == incident.fingerprint:
+            self._own.setdefault(incident.id, []).append(trouble)
         self._known[incident.id] = replace(
             one,
             roots=one.roots | ({trouble.root} - {""}),
@@ -52,7 +60,16 @@ class Kinship:
             logged_at=one.logged_at | place,
         )
 
-    def forget(self, incident_id: str) -> None:
-        """A problem is told as part of another now."""
-        self._known.pop(incident_id, None)
-        self._firsts.pop(incident_id, None)
+    def folded(self, incident_id: str, root: Incident) -> None:
+        """A problem is told as part of another from now on, and shows where it showed."""
+        one, under = self._known.pop(incident_id, None), self._known.get(root.id)
+        self._own.pop(incident_id, None)
+        if one is not None and under is not None:
+            self._known[root.id] = replace(
+                under,
+                roots=under.roots | one.roots,
+                spans=under.spans | one.spans,
+                stages=under.stages | one.stages,
+                severity=max(under.severity, root.severity),
+                logged_at=under.logged_at | one.logged_at,
+            )

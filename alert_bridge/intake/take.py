@@ -54,7 +54,8 @@ def take(
         tally["taken"] += 1
         if item.lifecycle:
             book.note_lifecycle(item.record)
-            desk.note_stage(item.record)
+            if desk.note_stage(item.record):
+                _fold_what_is_explained(item.record.run_id, desk, tally)
             success = success_of(item.record)
             if success is not None:
                 _resolve_by(success, desk)
@@ -76,6 +77,9 @@ def _tell(item: Sifted, event: Event, desk: Desk, tally: Tally) -> None:
     if ending is not None and _is_end_of_told(event, ending, desk, tally):
         return
     case = desk.case_of(event) or desk.flapping_case(event)
+    if case is not None and case.incident.root_id and not _may_be_part(event, ending, desk):
+        desk.decide(case.incident.id, "fold", "told by itself again: it also shows where nothing else explains it")
+        case = desk.unfold_case(case)
     if case is None and _is_folded(event, ending, desk, tally):
         return
     one_by_one = told_one_by_one(event, case, desk)
@@ -88,8 +92,7 @@ def _tell(item: Sifted, event: Event, desk: Desk, tally: Tally) -> None:
     new_run = is_new or record.run_id not in case.incident.run_ids
     known = {talk.key for talk in case.talks}
     case = desk.count(case, event)
-    if ending in _CAUSES:
-        desk.sight(case, event)
+    news = ending in _CAUSES and desk.sight(case, event)
     _explain(item, case, desk, [talk for talk in case.talks if talk.key not in known])
     if is_new:
         tally["incidents"] += 1
@@ -101,8 +104,8 @@ def _tell(item: Sifted, event: Event, desk: Desk, tally: Tally) -> None:
         desk.note_ending(record, ending, case.incident.id)
     if record.run_id and (new_run or ending is Ending.UNCAUGHT) and ending in _CAUSES:
         _gather_ends(record, ending, case.incident.id, desk, tally)
-        if is_new:
-            _gather_echoes(record, case.incident.id, desk, tally)
+    if news:
+        _fold_what_is_explained(record.run_id, desk, tally, by=case.incident.root_id or case.incident.id)
 
 
 def _is_end_of_told(event: Event, ending: Ending, desk: Desk, tally: Tally) -> bool:
@@ -120,7 +123,7 @@ def _is_end_of_told(event: Event, ending: Ending, desk: Desk, tally: Tally) -> b
 def _is_folded(event: Event, ending: Ending | None, desk: Desk, tally: Tally) -> bool:
     """Count an error that is only the echo or the consequence of another of its run with that one."""
     record = event.record
-    if not record.run_id or ending not in (None, Ending.UNCAUGHT) or record.event_name:
+    if not _can_be_folded(record, ending):
         return False
     run = desk.kinship(record.run_id).lineage
     trouble = trouble_of(record, event.fingerprint, event.severity)
@@ -132,16 +135,32 @@ def _is_folded(event: Event, ending: Ending | None, desk: Desk, tally: Tally) ->
             desk.book.note_loner(trouble.problem, record.run_id)
         return False
     why = f"{found.rule} of incident {cause.incident.id}, which is told: {found.why}"
-    _count_under(cause, event, desk, tally, why)
+    cause = _count_under(cause, event, desk, tally, why)
     desk.told_in(cause.incident.id, found.rule, event)
-    desk.sight(cause, event)
+    news = desk.sight(cause, event)
     if ending is not None:
         desk.note_ending(record, ending, cause.incident.id)
         _gather_ends(record, ending, cause.incident.id, desk, tally)
+    if news:
+        _fold_what_is_explained(record.run_id, desk, tally, by=cause.incident.id)
     return True
 
 
-def _count_under(cause: Case, event: Event, desk: Desk, tally: Tally, why: str) -> None:
+def _can_be_folded(record: Record, ending: Ending | None) -> bool:
+    return bool(record.run_id) and ending in (None, Ending.UNCAUGHT) and not record.event_name
+
+
+def _may_be_part(event: Event, ending: Ending | None, desk: Desk) -> bool:
+    """Whether a record of a problem that is told as part of another belongs there, too."""
+    record = event.record
+    if not _can_be_folded(record, ending):
+        return True
+    trouble = trouble_of(record, event.fingerprint, event.severity)
+    alone = desk.book.stood_alone_before(trouble.problem, record.run_id)
+    return fold_under(trouble, desk.kinship(record.run_id).lineage, stood_alone_before=alone) is not None
+
+
+def _count_under(cause: Case, event: Event, desk: Desk, tally: Tally, why: str) -> Case:
     """Count a record with its cause, for those who hear of the cause; nobody else hears of what follows from it."""
     heard = {talk.key for talk in cause.talks}
     kept = tuple(one for one in event.recipients if (one.channel, one.address) in heard)
@@ -149,40 +168,44 @@ def _count_under(cause: Case, event: Event, desk: Desk, tally: Tally, why: str) 
     tally["folded"] += 1
     desk.count_issue(event)
     desk.match(event)
-    desk.put(consequence(cause, event, now=desk.now))
     desk.decide(event.record.uid, "fold", why)
+    return desk.put(consequence(cause, event, now=desk.now))
 
 
 def _gather_ends(record: Record, ending: Ending | None, root_id: str, desk: Desk, tally: Tally) -> None:
     """Fold what only said that something ended, now that it is known why."""
     for incident_id in desk.unexplained_ends(record, ending, root_id):
-        _fold_under(root_id, incident_id, record.run_id, desk, tally)
+        _fold_under(root_id, incident_id, record.run_id, desk, tally, "says why it ended")
 
 
-def _gather_echoes(record: Record, root_id: str, desk: Desk, tally: Tally) -> None:
-    """Fold what came before its cause did: echoes and consequences in the same run."""
-    kin = desk.kinship(record.run_id)
-    root = kin.known(root_id)
-    if root is None:
-        return
-    for incident_id, trouble in kin.firsts_but(root_id):
-        if fold_under(trouble, kin.lineage_of(root), stood_alone_before=False) is None:
+def _fold_what_is_explained(run_id: str, desk: Desk, tally: Tally, *, by: str = "") -> None:
+    """Fold what was told by itself before its cause came, or before it was known how the run's stages hang together.
+
+    ``by``: only what this incident may have caused; else whatever any of the run may have.
+    """
+    kin = desk.kinship(run_id)
+    for incident_id, said in kin.latest_first():
+        if incident_id == by:
             continue
-        alone = desk.book.stood_alone_before(trouble.problem, record.run_id)
-        found = fold_under(trouble, kin.lineage, stood_alone_before=alone)
-        if found is not None and found.incident_id == root_id and found.rule != "re-report":
-            _fold_under(root_id, incident_id, record.run_id, desk, tally)
+        alone_with = kin.lineage_of(by)
+        if by and not any(fold_under(one, alone_with, stood_alone_before=False) for one in said):
+            continue
+        alone = desk.book.stood_alone_before(said[0].problem, run_id)
+        run = kin.lineage
+        found = [fold_under(one, run, stood_alone_before=alone) for one in said]
+        first = found[0]
+        if first is not None and all(found):
+            _fold_under(first.incident_id, incident_id, run_id, desk, tally, f"tells it: {first.why}")
 
 
-def _fold_under(root_id: str, incident_id: str, run_id: str, desk: Desk, tally: Tally) -> None:
-    """Fold an incident that only said that something ended, if it is about this run alone."""
-    root, end = desk.case(root_id), desk.case(incident_id)
-    if root is None or end is None or end.incident.run_ids != (run_id,):
+def _fold_under(root_id: str, incident_id: str, run_id: str, desk: Desk, tally: Tally, why: str) -> None:
+    """Fold an incident under another of its run, if it is about this run alone."""
+    root, part = desk.case(root_id), desk.case(incident_id)
+    if root is None or part is None or part.incident.run_ids != (run_id,):
         return
     tally["folded"] += 1
-    desk.put(replace(root, folded=root.folded + end.incident.count))
-    desk.fold_case(end, root_id)
-    desk.decide(incident_id, "fold", f"incident {root_id} says why it ended")
+    desk.fold_case(part, root)
+    desk.decide(incident_id, "fold", f"incident {root_id} {why}")
 
 
 def _resolve_by(success: Success, desk: Desk) -> None:

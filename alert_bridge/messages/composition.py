@@ -28,6 +28,7 @@ MAX_FACT_CHARS = 80
 MAX_LISTED = 6
 MAX_LISTING_CHARS = 140
 MAX_URL_CHARS = 500  # a longer one is left out: the incident's page leads to the same place
+MAX_CAUSE_CHARS = 70  # of another incident's title, within a note
 SHORT_ID_CHARS = 8
 LONG_OPEN_SECONDS = 3_600.0  # from here on an edit says how long it has been
 
@@ -55,7 +56,7 @@ def compose(story: Story) -> Message:
         stacktrace=trace_in_parts(incident.sample) if acts else "",
         resolved=is_over(story),
         late=_late(story),
-        note=" ".join(part for part in (story.held, _note(story)) if part),
+        note=" ".join(part for part in (story.held, _part(story) if incident.root_id else _note(story)) if part),
         log_title=log_title,
     )
 
@@ -149,12 +150,14 @@ def _affected(story: Story) -> tuple[str, ...]:
 def _links(story: Story) -> tuple[tuple[str, str], ...]:
     incident, record, base = story.incident, story.incident.sample, story.public_url.rstrip("/")
     incident_page = f"{base}/incidents/{_quoted(incident.id)}"
+    told_in = f"{base}/incidents/{_quoted(incident.root_id)}" if incident.root_id else ""
     if story.audience.duty is Duty.INFORM:
-        candidates = [("Details and full log", incident_page if base else "")]
+        candidates = [("Details and full log", (told_in or incident_page) if base else "")]
     else:
         uid, span = _quoted(record.uid), f"?span={_quoted(record.span_id)}" if record.span_id else ""
         log = f"{base}/runs/{_quoted(record.run_id)}/log?around={uid}#r-{uid}"
         candidates = [
+            ("Told there", told_in if base else ""),
             ("Full log", log if base and record.run_id and record.uid else ""),
             ("Incident", incident_page if base else ""),
             ("Trace", f"{base}/traces/{_quoted(record.trace_id)}{span}" if base and record.trace_id else ""),
@@ -212,6 +215,14 @@ def _note(story: Story) -> str:
             return f"Again, after it was resolved{earlier}."
         case _:
             return "This is about the alerting itself, not about a pipeline." if _is_own(story) else ""
+
+
+def _part(story: Story) -> str:
+    """It was told by itself before its cause was known."""
+    if story.audience.duty is Duty.INFORM:
+        return "This turned out to be part of another problem that you are told of."
+    cause = clip(one_line(story.part_of), MAX_CAUSE_CHARS) or "another incident"
+    return f"Part of “{cause}”: see there what happens next."
 
 
 def _still(story: Story, open_seconds: float) -> str:

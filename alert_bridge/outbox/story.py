@@ -77,6 +77,7 @@ def gather(
         held=_held(talk),
         folded=folded[0],
         folded_in_all=folded[1],
+        part_of=lease.part_of,
     )
 
 

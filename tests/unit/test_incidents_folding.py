@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from alert_bridge.fingerprint import fingerprint
 from alert_bridge.incidents.folding import Known, Lineage, Trouble, fold_under, stands_alone, trouble_of
@@ -27,6 +29,29 @@ def folded(one: Trouble, *known: Known, stood_alone_before: bool = False) -> str
     return found and f"{found.rule} of {found.incident_id}"
 
 
+LEVELS = (Severity.WARNING, Severity.ERROR, Severity.CRITICAL)
+SPANS = ("step", "model", "ensemble", "run", "other", "")
+STAGES = ("fetch", "aggregate", "report", "train", "")
+
+
+def troubles() -> st.SearchStrategy[Trouble]:
+    flag = st.booleans()
+    return st.builds(
+        Trouble, st.sampled_from("pqr"), st.sampled_from(("", "refused", "nan")), st.sampled_from(SPANS),
+        st.sampled_from(STAGES), st.sampled_from(LEVELS), flag, flag, flag, flag,
+        st.just("a.py"), st.just("f"), st.integers(0, 6),
+    )  # fmt: skip
+
+
+def knowns() -> st.SearchStrategy[Known]:
+    some = lambda values: st.frozensets(st.sampled_from(values), max_size=2)  # noqa: E731 - used right here
+    places = st.frozensets(st.tuples(st.just("a.py"), st.just("f"), st.integers(1, 6)), max_size=2)
+    return st.builds(
+        Known, st.sampled_from(("i1", "i2", "i3")), st.sampled_from("pqr"), some(("refused", "nan")),
+        some(SPANS[:-1]), some(STAGES[:-1]), st.sampled_from(LEVELS), places,
+    )  # fmt: skip
+
+
 def test_the_same_cause_reported_further_out_is_a_re_report() -> None:
     assert folded(trouble(root="refused"), FETCH, TRAIN) == "re-report of i1"
 
@@ -39,8 +64,29 @@ def test_an_error_without_a_cause_of_its_own_above_one_problem_is_its_echo() -> 
     assert folded(trouble(echo=True), FETCH, TRAIN) == "echo of i1"
 
 
-def test_an_error_above_two_problems_is_nobodys_echo() -> None:
-    assert folded(trouble(echo=True, span="run"), FETCH, TRAIN) is None
+def test_an_error_above_two_problems_is_the_echo_of_the_one_that_is_known_longest() -> None:
+    assert folded(trouble(echo=True, span="run"), FETCH, TRAIN) == "echo of i1"
+    assert folded(trouble(echo=True, span="run"), TRAIN, FETCH) == "echo of i2"
+
+
+def test_what_is_worse_than_one_cause_but_not_than_another_is_told_with_that_one() -> None:
+    grave = replace(TRAIN, severity=Severity.CRITICAL)
+
+    assert folded(trouble(echo=True, span="run", severity=Severity.CRITICAL), FETCH, grave) == "echo of i2"
+
+
+@given(st.data())
+def test_the_more_is_known_of_a_run_the_more_is_folded_and_never_less(data: st.DataObject) -> None:
+    one = data.draw(troubles())
+    some = data.draw(st.lists(knowns(), max_size=4))
+    more = [*some, *data.draw(st.lists(knowns(), max_size=3))]
+    worse = [replace(known, severity=max(known.severity, data.draw(st.sampled_from(LEVELS)))) for known in more]
+    fewer_parents = {span: above for span, above in PARENTS.items() if data.draw(st.booleans())}
+
+    before = fold_under(one, Lineage(tuple(some), fewer_parents, {}), stood_alone_before=False)
+    after = fold_under(one, Lineage(tuple(worse), PARENTS, UPSTREAM), stood_alone_before=False)
+
+    assert before is None or after is not None
 
 
 def test_a_plain_error_beside_a_problem_is_not_its_echo() -> None:

@@ -26,13 +26,13 @@ class LineageRows:
 
     connection: sqlite3.Connection
 
-    def note_stage_span(self, record: Record) -> None:
-        """Remember where a stage hangs in its run, as its start event says."""
+    def note_stage_span(self, record: Record) -> bool:
+        """Remember where a stage hangs in its run, as its start event says; whether that was not known."""
         if record.event_name != names.EVENT_STAGE_START or not (record.run_id and record.span_id):
-            return
+            return False
         value = record.attributes.get(names.UPSTREAM, ())
         upstream = [str(one) for one in value] if isinstance(value, tuple) else [str(value)]
-        self.connection.execute(
+        written = self.connection.execute(
             "INSERT INTO stage_spans (run_id, span_id, parent, stage, upstream) SELECT ?, ?, ?, ?, ?"
             " WHERE (SELECT count(*) FROM stage_spans WHERE run_id = ?) < ?"
             " ON CONFLICT (run_id, span_id) DO NOTHING",
@@ -46,35 +46,66 @@ class LineageRows:
                 STAGES_PER_RUN,
             ),
         )
+        return written.rowcount > 0
 
     def note_sighting(self, run_id: str, incident_id: str, trouble: Trouble) -> None:
-        """Remember where a told problem showed."""
+        """Remember where a problem showed, and the incident that tells it; the worst that showed there."""
         self.connection.execute(
-            "INSERT INTO sightings (run_id, incident_id, span_id, root, trouble) SELECT ?, ?, ?, ?, ?"
-            " WHERE (SELECT count(*) FROM sightings WHERE run_id = ?) < ?"
-            " ON CONFLICT (run_id, incident_id, span_id, root) DO NOTHING",
+            "INSERT INTO sightings (run_id, incident_id, problem, span_id, root, severity, trouble)"
+            " SELECT ?, ?, ?, ?, ?, ?, ? WHERE (SELECT count(*) FROM sightings WHERE run_id = ?) < ?"
+            " ON CONFLICT (run_id, incident_id, problem, span_id, root) DO UPDATE SET severity = excluded.severity,"
+            " trouble = excluded.trouble WHERE excluded.severity > sightings.severity",
             (
                 run_id,
                 incident_id,
+                trouble.problem,
                 trouble.span,
                 trouble.root,
+                int(trouble.severity),
                 json.dumps(asdict(trouble)),
                 run_id,
                 SIGHTINGS_PER_RUN,
             ),
         )
 
-    def lineage(self, run_id: str) -> tuple[Lineage, dict[str, Trouble]]:
+    def is_sighted(self, run_id: str, incident_id: str, trouble: Trouble) -> bool:
+        """Whether a problem showed there before, and no less bad."""
+        row = self.connection.execute(
+            "SELECT 1 FROM sightings WHERE run_id = ? AND incident_id = ? AND problem = ? AND span_id = ? AND root = ?"
+            " AND severity >= ?",
+            (run_id, incident_id, trouble.problem, trouble.span, trouble.root, int(trouble.severity)),
+        ).fetchone()
+        return row is not None
+
+    def has_troubles(self, run_id: str) -> bool:
+        """Whether several problems showed in a run, so that they may hang together."""
+        rows = self.connection.execute(
+            "SELECT DISTINCT incident_id FROM sightings WHERE run_id = ? LIMIT 2", (run_id,)
+        ).fetchall()
+        return len(rows) > 1
+
+    def move_sightings(self, from_id: str, to_id: str, *, problem: str = "") -> None:
+        """Where one incident's problems showed is where another's do; of ``problem`` alone, if it is given."""
+        which, values = (" AND problem = ?", (problem,)) if problem else ("", ())
+        self.connection.execute(
+            "INSERT INTO sightings (run_id, incident_id, problem, span_id, root, severity, trouble)"  # noqa: S608 - only a condition of ours
+            f" SELECT run_id, ?, problem, span_id, root, severity, trouble FROM sightings WHERE incident_id = ?{which}"
+            " ORDER BY rowid ON CONFLICT DO NOTHING",
+            (to_id, from_id, *values),
+        )
+        self.connection.execute(f"DELETE FROM sightings WHERE incident_id = ?{which}", (from_id, *values))  # noqa: S608 - the same
+
+    def lineage(self, run_id: str) -> tuple[Lineage, dict[str, list[Trouble]]]:
         """What is known of a run, for folding: told problems that are not folded themselves, and its stages.
 
-        With it, by incident, what the first record of each in this run was.
+        With it, by incident, what each said itself in this run, wherever it showed.
         """
         spans = self.connection.execute("SELECT * FROM stage_spans WHERE run_id = ?", (run_id,)).fetchall()
         upstream: dict[str, frozenset[str]] = {}
         for row in spans:
             upstream[row["stage"]] = upstream.get(row["stage"], frozenset()) | frozenset(json.loads(row["upstream"]))
         rows = self.connection.execute(
-            "SELECT s.incident_id, s.span_id, s.root, s.trouble, i.fingerprint, i.severity FROM sightings s"
+            "SELECT s.incident_id, s.problem, s.span_id, s.root, s.trouble, i.fingerprint, i.severity FROM sightings s"
             " JOIN incidents i ON i.id = s.incident_id WHERE s.run_id = ? AND i.root_id = ''"
             " AND EXISTS (SELECT 1 FROM conversations c WHERE c.incident_id = i.id)"
             " ORDER BY i.opened_at, i.id, s.rowid",
@@ -88,7 +119,10 @@ class LineageRows:
             {row["span_id"]: row["parent"] for row in spans},
             upstream,
         )
-        return lineage, {incident_id: _trouble(sightings[0]["trouble"]) for incident_id, sightings in seen.items()}
+        return lineage, {
+            incident_id: [_trouble(row["trouble"]) for row in sightings if row["problem"] == row["fingerprint"]]
+            for incident_id, sightings in seen.items()
+        }
 
     def note_folds(self, folds: Iterable[tuple[str, str, Event]]) -> None:
         """Count events as told as part of an incident: (its id, by which rule, the event)."""
@@ -161,6 +195,10 @@ class LineageRows:
             "INSERT INTO loners (fingerprint, run_id) VALUES (?, ?) ON CONFLICT (fingerprint) DO NOTHING",
             (fingerprint, run_id),
         )
+
+    def forget_loner(self, fingerprint: str, run_id: str) -> None:
+        """It did not stand alone in this run: what caused it came later."""
+        self.connection.execute("DELETE FROM loners WHERE fingerprint = ? AND run_id = ?", (fingerprint, run_id))
 
     def stood_alone_before(self, fingerprint: str, run_id: str) -> bool:
         """Whether a problem stood alone in another run."""

@@ -25,6 +25,7 @@ class Lease:
     attempts: int  # with this one
     case: Case
     talk: Talk
+    part_of: str = ""  # title of the incident that this one is told as part of
 
 
 class OutboxRows:
@@ -71,7 +72,16 @@ class OutboxRows:
         if is_storm(case.incident.sample):
             case = described(case, self.gathered(case.incident.id))
         talk = next(talk for talk in case.talks if talk.id == row["conversation_id"])
-        return Lease(row["id"], Reason(row["reason"]), row["wanted_at"], row["attempts"] + 1, case, talk)
+        root = self.case(case.incident.root_id) if case.incident.root_id else None
+        return Lease(
+            row["id"],
+            Reason(row["reason"]),
+            row["wanted_at"],
+            row["attempts"] + 1,
+            case,
+            talk,
+            root.incident.title if root is not None else "",
+        )
 
     def next_due(self, channel: str) -> int:
         """When the channel's next notice may be sent, as far as the outbox knows."""

@@ -181,6 +181,7 @@ def talk_values(incident_id: str, talk: Talk) -> dict[str, Any]:
         "silent_until": talk.silent_until,
         "retell_at": talk.retell_at,
         "quiet_until": talk.quiet_until,
+        "told_folded": int(talk.told_folded),
     }
 
 
@@ -215,6 +216,7 @@ def talk_of(row: sqlite3.Row) -> Talk:
         silent_until=row["silent_until"],
         retell_at=row["retell_at"],
         quiet_until=row["quiet_until"],
+        told_folded=bool(row["told_folded"]),
     )
 
 
