@@ -7,17 +7,21 @@ from dataclasses import dataclass
 
 from alert_bridge.fingerprint.chain import key
 from alert_bridge.fingerprint.mask import mask
+from alert_bridge.fingerprint.renderings import HEADER, is_drawn
 from alert_bridge.fingerprint.stacktrace import parse
 
 __all__ = ["Said", "climb"]
 
 LEAST_CONSTANT_WORDS = 2  # of a template that says nothing but "%s"
 MAX_TEMPLATE_CHARS = 1000
+MAX_HEADING_CHARS = 300
 
 _PLACEHOLDER = re.compile(
     r"%(?:\(\w{1,80}\))?[-+ #0]{0,5}(?:\d{1,4}|\*)?(?:\.(?:\d{1,4}|\*))?[sdriouxXeEfFgGca]|\{[^{}]{0,80}\}"
 )
-_HEADER = "Traceback (most recent call last):"
+_HEADING = re.compile(  # what interpreters and notebooks write above a traceback of their own
+    r"Exception in thread |Process [\w-]{1,80}:\s*$|Exception ignored in|Exception in callback |-{20}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ def climb(what: Said) -> tuple[str, tuple[tuple[str, str], ...]]:
         return "exception", (("type", kind), ("message", message), ("function", what.code_function))
     if _says_enough(what):
         return "template", (("template", what.template[:MAX_TEMPLATE_CHARS]), ("logger", what.logger))
-    text = ("text", mask(what.body))
+    text = ("text", mask(what.body if what.body.strip() else _last_line(what.stacktrace)))
     if what.code_file or what.code_function:
         file = what.code_file.replace("\\", "/").rpartition("/")[2]
         return "location", (text, ("file", file), ("function", what.code_function))
@@ -58,11 +62,17 @@ def climb(what: Said) -> tuple[str, tuple[tuple[str, str], ...]]:
 
 def _traceback_in(body: str) -> str:
     """A body that is nothing but a traceback; one that only quotes a traceback is told by its own words."""
-    start = body.lstrip()
-    if start.startswith((_HEADER, "+ Exception Group " + _HEADER)):
+    first, _, rest = body.lstrip().partition("\n")
+    if first.startswith((HEADER, "+ Exception Group " + HEADER)) or is_drawn(first):
         return body
-    first, _, rest = start.partition("\n")
-    return rest if rest.lstrip().startswith(_HEADER) and not first.strip() else ""
+    if first.endswith(HEADER) and rest.startswith('  File "', len(first) - len(HEADER)):
+        return body  # with what a log shipper puts before every line
+    is_heading = not first.strip() or _HEADING.match(first) is not None
+    return rest if is_heading and HEADER[:-1] in rest.lstrip()[:MAX_HEADING_CHARS] else ""
+
+
+def _last_line(text: str) -> str:
+    return text.rstrip().rpartition("\n")[2]
 
 
 def _says_enough(what: Said) -> bool:

@@ -9,22 +9,27 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 
+from alert_bridge.fingerprint.renderings import HEADER as _HEADER
+from alert_bridge.fingerprint.renderings import is_drawn, redrawn
+
 __all__ = ["Frame", "Raised", "parse"]
 
 MAX_TEXT_CHARS = 120_000  # the head and the tail of anything longer
 MAX_DEPTH = 12  # exception groups and tracebacks inside messages
 MAX_MESSAGE_LINES = 40
 
-_HEADER = "Traceback (most recent call last):"
 _GROUP_HEADER = "+ Exception Group " + _HEADER
 _SEPARATORS = (
     "The above exception was the direct cause of the following exception:",
     "During handling of the above exception, another exception occurred:",
 )
 _ANSI = re.compile(r"\x1b\[[0-9;]{0,32}[A-Za-z]")
-_FILE = re.compile(r'\s*File "([^"]{1,4096})", line (\d{1,9})(?:, in (.{1,1000}))?$')
+_FILE = re.compile(r'[\s>]{0,80}File "([^"]{1,4096})", line (\d{1,9})(?:, in (.{1,1000}))?$')
 _REPEATED = re.compile(r"\s*\[Previous line repeated (\d{1,9}) more times?\]$")
-_TYPE = re.compile(r"((?:[^\W\d]\w{0,200}|<locals>)(?:\.(?:[^\W\d]\w{0,200}|<locals>)){0,30})(?:: ?(.*))?$", re.DOTALL)
+_TYPE = re.compile(
+    r"((?:[^\W\d]\w{0,200}|<locals>)(?:\.(?:[^\W\d]\w{0,200}|<locals>)){0,30})(?:\((\w{1,200})\))?(?:: ?(.*))?$",
+    re.DOTALL,
+)
 _MEMBER = re.compile(r"\s*\+(?:-\+)?-{3,} (?:\d{1,6}|\.\.\.) -{3,}$")
 _MEMBERS_END = re.compile(r"\s*\+-{3,}$")
 _MARKERS = frozenset(" ~^")
@@ -54,9 +59,11 @@ class Raised:
 
 def parse(text: str) -> tuple[Raised, ...]:
     """The chain of exceptions in a text, root cause first; empty if there is no traceback in it."""
-    if _HEADER not in text:
+    if _HEADER[:-1] not in text:
         return ()
-    return tuple(_chain(_clean(text).split("\n"), 0))
+    text = _clean(text)
+    lines = text.split("\n")
+    return tuple(_chain(list(redrawn(lines)) if is_drawn(text) else lines, 0))
 
 
 def _clean(text: str) -> str:
@@ -65,6 +72,8 @@ def _clean(text: str) -> str:
         text = text[:half] + "\n" + text[-half:]
     if "\x1b" in text:
         text = _ANSI.sub("", text)
+    if "\\n" in text and "\n" not in text:
+        text = text.replace("\\n", "\n").replace('\\"', '"')  # as it stands in a JSON document
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     return _without_prefix(text)
@@ -76,7 +85,7 @@ def _without_prefix(text: str) -> str:
     line_start = text.rfind("\n", 0, start) + 1
     width = start - line_start
     end = text.find("\n", start)
-    if width == 0 or end < 0 or not text.startswith('  File "', end + 1 + width):
+    if start < 0 or width == 0 or end < 0 or not text.startswith('  File "', end + 1 + width):
         return text
     if not text[line_start:start].strip(" |+"):
         return text  # the margin of an exception group
@@ -103,13 +112,15 @@ def _block(lines: list[str], at: int, depth: int, chain: list[Raised]) -> int:
     frames, at = _frames(lines, at)
     if at >= len(lines) or lines[at].startswith((" ", "\t")) or not (found := _TYPE.match(lines[at])):
         return at
-    message_lines = [found[2] or ""]
+    message_lines = [found[3] or ""]
     at += 1
     while at < len(lines) and lines[at] not in _SEPARATORS:
         if lines[at].endswith(_HEADER) and not _inside(message_lines, found[1], lines[at]):
             break
         message_lines.append(lines[at])
         at += 1
+    if found[2] and any(map(_FILE.match, message_lines)):
+        message_lines.insert(1, _HEADER)  # Error(Cause): a cluster's task, with the frames of its worker
     nested = _chain(message_lines, depth + 1) if any(line.endswith(_HEADER) for line in message_lines) else []
     chain.extend(replace(one, remote=True) for one in nested)
     message = "\n".join(message_lines[:MAX_MESSAGE_LINES]).strip()
