@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from alert_bridge.fingerprint.stacktrace import parse
 from alert_bridge.messages.endings import ending_of, subject_of
 from alert_bridge.messages.text import clean, clip, first_words, one_line, without_braces
 from alert_bridge.model import Incident, Record
@@ -78,8 +79,12 @@ def _short(kind: str) -> str:
 
 
 def _reason_line(text: str) -> str:
-    """The last line of a traceback, which names the error; else the first line that says something."""
+    """Of a traceback the exception that ended it, named as one that is logged as such; else the first words."""
     if _TRACEBACK not in text:
         return first_words(text)
+    raised = [one for one in parse(text) if not one.carrier]
+    if raised:
+        kind, message = _short(raised[-1].type), first_words(raised[-1].message)
+        return f"{kind}: {message}" if message else kind
     told = [line for line in clean(text).split("\n") if line.strip() and not line.startswith((" ", "|", "+", '"'))]
     return one_line(told[-1]) if told and not told[-1].startswith(_TRACEBACK) else "Traceback without its last line"

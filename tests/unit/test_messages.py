@@ -189,11 +189,17 @@ def test_a_long_stack_trace_keeps_both_ends_in_order_and_says_how_much_is_missin
     assert int(left_out) + len(shown.split("\n")) - 1 == len(trace.split("\n"))
 
 
-def test_a_bare_traceback_as_message_is_told_by_its_last_line():
+def test_a_bare_traceback_as_message_is_told_by_its_exception_named_as_any_other():
     message = compose(story(record(TRACEBACK)))
 
-    assert message.headline.endswith("failed: requests.exceptions.ConnectionError: VPN is down")
+    assert message.headline.endswith("failed: ConnectionError: VPN is down")
     assert message.stacktrace == TRACEBACK.strip()
+
+
+def test_a_bare_traceback_with_a_message_of_many_lines_is_told_by_its_type_and_first_line():
+    message = compose(story(record(f"{TRACEBACK.strip()} for the third time today\nTry again.\n\nOr ask.")))
+
+    assert message.headline.endswith("failed: ConnectionError: VPN is down for the third time today")
 
 
 @pytest.mark.parametrize(
