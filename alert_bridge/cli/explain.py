@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
@@ -32,7 +32,9 @@ _FIELDS = {
     "pipeline.log.template": "template",
     "logger": "logger",
     "code.file.path": "code_file",
+    "code.filepath": "code_file",
     "code.function.name": "code_function",
+    "code.function": "code_function",
     "program": "program",
 }
 
@@ -52,6 +54,8 @@ def command(*, jsonl: bool, aliases: bool, undo: str, author: str, state: str, t
     Texts that differ in one plain word become one problem once enough were seen. --aliases shows what was merged;
     --undo takes one merge back, for what comes from then on.
 
+    --jsonl answers each line by one object, in order; one that is no record by its error (exit code 1 if there is any).
+
     With one file, a log line or traceback: its fingerprint and components. With two: whether they are the same problem,
     and which component says so (exit code 0: same, 1: different).
     """
@@ -60,8 +64,7 @@ def command(*, jsonl: bool, aliases: bool, undo: str, author: str, state: str, t
     elif undo:
         _undo(undo, author, state_of(state))
     elif jsonl:
-        for line in _explained(sys.stdin):
-            click.echo(line)
+        raise SystemExit(_explain_lines(sys.stdin.buffer))
     elif len(texts) == 1:
         _show(_of_text(texts[0]))
     elif len(texts) == 2:  # noqa: PLR2004 - a comparison has two sides
@@ -92,18 +95,36 @@ def _undo(form: str, author: str, state: Path) -> None:
     click.echo(f"Texts of the form {form!r} are problems of their own from now on.")
 
 
-def _explained(lines: Iterable[str]) -> Iterator[str]:
+def _explain_lines(lines: Iterable[bytes]) -> int:
+    """Prints one object for each line that is not blank, in order; 1 if one of them is no record."""
+    bad = count = 0
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
+        count += 1
         try:
-            fields = json.loads(line)
+            found = of(_said(_fields(line)))
+            document: dict[str, object] = {"fingerprint": found.value, "rung": found.rung}
+            document["components"] = found.components
         except ValueError as error:
-            raise UsageError(f"line {number} is not JSON: {error}") from error
-        if not isinstance(fields, dict):
-            raise UsageError(f"line {number} is not a JSON object")
-        found = of(_said(fields))
-        yield json.dumps({"fingerprint": found.value, "rung": found.rung, "components": found.components})
+            bad += 1
+            document = {"error": f"line {number} {error}"}
+        sys.stdout.write(f"{json.dumps(document)}\n")
+    if bad:
+        click.echo(f"{bad} of {count} lines could not be read", err=True)
+    return int(bad > 0)
+
+
+def _fields(line: bytes) -> Mapping[str, object]:
+    try:
+        fields = json.loads(line.decode(errors="replace"))
+    except (ValueError, RecursionError) as error:
+        text = f"is not JSON: {error}"
+        raise ValueError(text) from error
+    if not isinstance(fields, dict):
+        text = f"is not a JSON object but {type(fields).__name__}"
+        raise ValueError(text)  # noqa: TRY004 - of the line's content, like the one above
+    return fields
 
 
 def _said(fields: Mapping[str, object]) -> Said:

@@ -11,10 +11,20 @@ from typing import Any
 
 import click
 
+from alert_bridge.cli.stores import is_running
+
 __all__ = ["command"]
 
 FOUND = 1  # exit code: a channel is broken, or the books do not balance
 NS = 1_000_000_000
+_BOOKS = {  # the words of the pages, each as wide as its numbers may become
+    "matched": "  matched",
+    "delivered": "delivered",
+    "queued": "   queued",
+    "suppressed": "held back",
+    "dead": " given up",
+    "balance": "  missing",
+}
 
 
 @click.command("status", help="Books, queues and health per channel. Exit code 1: something is broken or missing.")
@@ -77,7 +87,7 @@ def status_of(state: Path) -> dict[str, Any]:
         "ok": not broken
         and all(book.balance == 0 for book in books)
         and all(_is_well(exporter) for exporter in exporters),
-        "running": _is_running(state),
+        "running": is_running(state),
         "url": meta.get("url", ""),
         "policy": {"path": meta.get("policy", ""), "problem": meta.get("policy_problem", "")},
         "last_accepted_at": _iso(last_accepted),
@@ -112,46 +122,39 @@ def _is_well(exporter: dict[str, Any]) -> bool:
     return not exporter["failing_since"] and all(book["balance"] == 0 for book in exporter["books"])
 
 
-def _is_running(state: Path) -> bool:
-    """Whether a bridge holds the lock of its state directory."""
-    import fcntl
-
-    try:
-        with (state / "serve.lock").open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return False
-
-
 def _iso(time: int) -> str | None:
     return datetime.fromtimestamp(time / NS, UTC).isoformat(timespec="seconds") if time else None
 
 
 def _print(found: dict[str, Any]) -> None:
+    policy = found["policy"]["path"]
     click.echo(
-        f"{'running' if found['running'] else 'not running'} · {found['url']} · policy {found['policy']['path']}"
+        " · ".join(
+            part
+            for part in ("running" if found["running"] else "not running", found["url"], policy and f"policy {policy}")
+            if part
+        )
     )
     if found["policy"]["problem"]:
         click.echo(f"The newest policy file is not in force:\n{found['policy']['problem']}")
-    click.echo(f"last accepted {found['last_accepted_at'] or 'never'} · {found['open_incidents']} open incidents")
+    number = found["open_incidents"]
     click.echo(
-        f"{'channel':<10}{'matched':>9}{'told':>9}{'queued':>9}{'suppr.':>9}{'dead':>9}{'missing':>9}  last delivered"
+        f"last accepted {found['last_accepted_at'] or 'never'} · {number} open incident{'' if number == 1 else 's'}"
+    )
+    click.echo(
+        f"{'channel':<10}" + "".join(f"{word:>{len(word) + 2}}" for word in _BOOKS.values()) + "  last delivered"
     )
     for channel in found["channels"]:
         book = channel["books"] or {}
-        numbers = [book.get(name, 0) for name in ("matched", "delivered", "queued", "suppressed", "dead", "balance")]
         click.echo(
             f"{channel['channel']:<10}"
-            + "".join(f"{number:>9}" for number in numbers)
+            + "".join(f"{book.get(name, 0):>{len(word) + 2}}" for name, word in _BOOKS.items())
             + f"  {channel['last_delivered_at'] or 'never'}"
         )
-        if channel["queue"]["waiting"]:
-            click.echo(
-                f"  {channel['queue']['waiting']} messages wait, the oldest since {channel['queue']['oldest_due_at']}"
-            )
+        waiting = channel["queue"]["waiting"]
+        if waiting:
+            messages = "1 message waits" if waiting == 1 else f"{waiting} messages wait, the oldest"
+            click.echo(f"  {messages} since {channel['queue']['oldest_due_at']}")
         for broken in channel["broken"]:
             click.echo(f"  BROKEN {broken['address']} since {broken['since']}: {broken['error']}")
     _print_exporters(found["exporters"])

@@ -16,7 +16,7 @@ from alert_bridge.settings import setting, state_home
 from alert_bridge.store.interface import ControlReader
 from alert_bridge.store.telemetry import Telemetry
 
-__all__ = ["Stores", "json_option", "open_stores", "state_option"]
+__all__ = ["Stores", "is_running", "json_option", "open_stores", "state_option"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,6 +55,20 @@ def open_stores(state: str) -> Iterator[Stores]:
                 control.close()
     finally:
         telemetry.close()
+
+
+def is_running(state: Path) -> bool:
+    """Whether a bridge holds the lock of this state directory."""
+    import fcntl
+
+    try:
+        with (state / "serve.lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
 
 
 def state_option(command: F) -> F:

@@ -16,6 +16,7 @@ from typing import Any, Final
 import click
 
 from alert_bridge.cli.otlp_post import post_logs, require_listener
+from alert_bridge.cli.stores import is_running
 from alert_bridge.errors import SettingsError, UsageError
 from alert_bridge.model import NoticeState, Severity
 from alert_bridge.settings import secret, setting, state_home
@@ -95,13 +96,15 @@ def _endpoint(environ: Mapping[str, str]) -> str:
 
 
 def _reader(state: Path) -> SqliteControlReader:
+    if not is_running(state):
+        raise UsageError(
+            f"no bridge is running with its state in {state}: start `pipeline-alerts serve`, or name its --state;"
+            " nothing was sent"
+        )
     try:
         return open_reader(state)
     except SettingsError as error:
-        raise UsageError(
-            f"no bridge keeps its receipts in {state}: run this where `pipeline-alerts serve` runs,"
-            " or name its --state; nothing was sent"
-        ) from error
+        raise UsageError(f"{error}; nothing was sent") from error
 
 
 def _run_id(token: str) -> str:

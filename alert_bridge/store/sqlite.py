@@ -68,10 +68,11 @@ def read_only(path: Path) -> sqlite3.Connection:
     """Open a store for reading, beside its writer or without one.
 
     Raises:
-        SettingsError: there is no such store.
+        SettingsError: there is no such store, or it is empty: a bridge that refused its policy gets no further.
     """
+    missing = SettingsError(f"There is no store at {path}: start `pipeline-alerts serve` once, or pass its --state")
     if not path.exists():
-        raise SettingsError(f"There is no store at {path}: start `pipeline-alerts serve` once, or pass its --state")
+        raise missing
     connection = sqlite3.connect(
         path.absolute().as_uri() + "?mode=ro",
         uri=True,
@@ -80,7 +81,17 @@ def read_only(path: Path) -> sqlite3.Connection:
         check_same_thread=False,
     )
     connection.row_factory = sqlite3.Row
-    connection.execute("PRAGMA query_only = ON")
+    try:
+        connection.execute("PRAGMA query_only = ON")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        if isinstance(error, sqlite3.OperationalError):
+            raise  # locked or out of reach for a moment: not what the file is
+        raise SettingsError(f"{path} is not a store of ours ({error}): pass the right --state") from error
+    if not version:
+        connection.close()
+        raise missing
     return connection
 
 

@@ -52,6 +52,20 @@ def test_a_migration_that_fails_changes_nothing(store, monkeypatch):
     assert store.execute("SELECT count(*) FROM sqlite_master WHERE name = 'one'").fetchone()[0] == 0
 
 
+def test_a_store_that_was_never_filled_reads_as_none(tmp_path):
+    connect(tmp_path / "control.db").close()
+
+    with pytest.raises(SettingsError, match=r"There is no store at .*: start `pipeline-alerts serve` once"):
+        open_reader(tmp_path)
+
+
+def test_a_file_that_is_no_store_is_not_read_as_one(tmp_path):
+    (tmp_path / "control.db").write_bytes(b"these are my notes" * 1_000)
+
+    with pytest.raises(SettingsError, match="not a store of ours"):
+        open_reader(tmp_path)
+
+
 def test_a_file_that_is_no_store_is_refused_and_left_alone(tmp_path):
     file = tmp_path / "control.db"
     file.write_bytes(b"these are my notes" * 1_000)
