@@ -1,7 +1,7 @@
 """A storm: more new problems than a person can be told of one by one. What is beyond is one message, counted exactly.
 
-Only first messages of problems that nobody heard of are gathered. What is CRITICAL, and what somebody was told of
-already, goes its own way. Pure.
+Only first messages of problems that nobody heard of are gathered; what somebody was told of already goes its own way.
+CRITICAL does so much longer than the rest. Pure.
 """
 
 from __future__ import annotations
@@ -16,12 +16,17 @@ from instrumentation import attributes as names
 __all__ = [
     "STORM",
     "STORM_A_MINUTE",
+    "STORM_CRITICAL_A_MINUTE",
+    "STORM_CRITICAL_WAITING",
     "STORM_OVER_AFTER_S",
+    "STORM_PROBLEMS_COUNTED",
+    "STORM_PROBLEMS_KEPT",
     "STORM_RATE_WINDOW_S",
     "STORM_WAITING",
     "STORM_WAITING_WINDOW_S",
     "Crowd",
     "Gathered",
+    "as_kept",
     "described",
     "is_storm",
     "may_be_gathered",
@@ -33,6 +38,12 @@ STORM_WAITING = 30  # so many first messages already wait for one address: the n
 STORM_WAITING_WINDOW_S = 300.0  # of these; older ones wait for something else, such as a channel that is away
 STORM_A_MINUTE = 60  # or so many new problems within a minute, however fast the channel takes them
 STORM_RATE_WINDOW_S = 60.0
+STORM_CRITICAL_WAITING = (
+    100  # the same for a CRITICAL one: at a message a second, nobody reads the last of more in time
+)
+STORM_CRITICAL_A_MINUTE = 200
+STORM_PROBLEMS_KEPT = 2_000  # of one storm: these have a title, an issue and a trail; of the others only the counts
+STORM_PROBLEMS_COUNTED = 200_000  # told apart; beyond it their records are counted, and "more than" is said
 STORM_OVER_AFTER_S = 120.0  # nothing new for so long
 WORST_NAMED = 3
 TITLE = "Many problems at once"
@@ -46,9 +57,10 @@ class Crowd:
     waiting: int = 0
     recent: int = 0
 
-    @property
-    def is_full(self) -> bool:
+    def is_full_for(self, severity: Severity) -> bool:
         """Whether the next problem would be one too many."""
+        if severity >= Severity.CRITICAL:
+            return self.waiting >= STORM_CRITICAL_WAITING or self.recent >= STORM_CRITICAL_A_MINUTE
         return self.waiting >= STORM_WAITING or self.recent >= STORM_A_MINUTE
 
 
@@ -59,12 +71,22 @@ class Gathered:
     problems: int
     records: int
     worst: Sequence[tuple[str, int]]
+    uncounted: bool = False  # there are more problems than are told apart; their records are counted
 
 
 def may_be_gathered(event: Event) -> bool:
-    """Whether an event may be told in a storm's message: never CRITICAL, nor what the bridge says by itself."""
+    """Whether an event may be told in a storm's message: not what the bridge says by itself."""
     own = (names.TEST_ALERT, names.OWN_TROUBLE, names.DIGEST, names.WATCHED)
-    return event.severity < Severity.CRITICAL and not any(event.record.attributes.get(name) for name in own)
+    return not any(event.record.attributes.get(name) for name in own)
+
+
+def as_kept(event: Event, place: int) -> Event:
+    """The event as a storm remembers it, whose problem is the ``place``-th of it: with less and less of it."""
+    if place <= STORM_PROBLEMS_KEPT:
+        return event
+    if place <= STORM_PROBLEMS_COUNTED:
+        return replace(event, title="")
+    return replace(event, title="", fingerprint=replace(event.fingerprint, value=""))
 
 
 def of_storm(event: Event, recipients: tuple[Recipient, ...], found: Fingerprint) -> Event:
@@ -100,5 +122,7 @@ def _in_words(gathered: Gathered) -> str:
     worst = "; ".join(
         f"{title[:TITLE_CHARACTERS].strip()} ({records:,})" for title, records in gathered.worst[:WORST_NAMED]
     )
-    many = f"{gathered.problems:,} more problem{'s' if gathered.problems > 1 else ''}, too many to tell one by one"
+    more_than = "more than " if gathered.uncounted else ""
+    more = f"{gathered.problems:,} more problem{'s' if gathered.problems > 1 else ''}"
+    many = f"{more_than}{more}, too many to tell one by one"
     return f"{many}: {gathered.records:,} records. Worst: {worst}"

@@ -21,6 +21,7 @@ from instrumentation import attributes as names
 __all__ = ["Desk"]
 
 OPEN = 2**63 - 1  # an episode that has not ended
+NOBODY = ("", "")  # in place of a channel and an address
 DECIDED_RECORDS_PER_INCIDENT = 20  # the first ones; later records of an incident went the same way
 
 
@@ -46,6 +47,8 @@ class Desk:
         self._kinship: dict[str, Kinship] = {}  # by run
         self._crowds: dict[tuple[str, str], Crowd] = {}
         self._storms: set[str] = set()
+        self._places: dict[str, dict[str, int]] = {}  # storm -> fingerprint -> its place; "": problems in all
+        self._decisions: list[tuple[int, str, str, str]] = []
         self._folds: list[tuple[str, str, Event]] = []  # (incident that tells it, rule, event)
 
     def merged(self, event: Event) -> Event:
@@ -134,7 +137,7 @@ class Desk:
 
     def count(self, case: Case, event: Event) -> Case:
         """Count an event into its incident, with its issue, and with its recipients."""
-        event = self._under_silence(event, case)
+        event = self.under_silence(event, case)
         self.count_issue(event)
         self._counted[case.incident.id].append(event.record)
         self.match(event)
@@ -142,16 +145,34 @@ class Desk:
         counted = absorb(case, event, now=self.now)
         for talk in counted.talks:
             if talk.key not in known and talk.key in self._crowds:
-                self._crowds[talk.key].waiting += 1
+                self._crowds[talk.key].waiting += talk.queued > 0
                 self._crowds[talk.key].recent += 1
+        if counted.incident.count == 1 and not counted.talks and NOBODY in self._crowds:
+            self._crowds[NOBODY].recent += 1
         return self.put(counted)
 
     def crowd(self, channel: str, address: str) -> Crowd:
-        """How many new problems an address has to be told of, this very request included."""
+        """How many new problems an address has to be told of, or `NOBODY` is told of, this very request included."""
         key = channel, address
         if key not in self._crowds:
-            self._crowds[key] = self.book.crowd(channel, address, now=self.now)
+            if key == NOBODY:
+                self.flush()
+                self._crowds[key] = self.book.crowd_of_nobody(now=self.now)
+            else:
+                self._crowds[key] = self.book.crowd(channel, address, now=self.now)
         return self._crowds[key]
+
+    def place_in_storm(self, storm_id: str, event: Event) -> int:
+        """The how-manieth problem of a storm this is, from 1."""
+        places = self._places.get(storm_id)
+        if places is None:
+            places = self._places[storm_id] = {"": self.book.problems_in(storm_id)}
+        key = event.fingerprint.value
+        if key not in places:
+            if (known := self.book.place_in_storm(storm_id, event)) is None:
+                known = places[""] = places[""] + 1
+            places[key] = known
+        return places[key]
 
     def told_in(self, root_id: str, rule: str, event: Event) -> None:
         """Count an event as told as part of another incident, by a rule of folding or in a storm."""
@@ -159,21 +180,17 @@ class Desk:
         if rule == STORM:
             self._storms.add(root_id)
 
-    def is_silenced(self, event: Event, case: Case | None) -> bool:
-        """Whether a silence holds it back."""
-        incident_id = case.incident.id if case else ""
-        return any(covers_event(one, event, incident_id) for one in self._silences)
-
-    def _under_silence(self, event: Event, case: Case) -> Event:
+    def under_silence(self, event: Event, case: Case | None = None) -> Event:
         """The event, held back if a silence covers it."""
-        covers = [one for one in self._silences if covers_event(one, event, case.incident.id)]
+        incident_id, counted = (case.incident.id, case.incident.count) if case else ("", 0)
+        covers = [one for one in self._silences if covers_event(one, event, incident_id)]
         if not covers:
             return event
         silence = max(covers, key=lambda one: (one.ends_at, one.id))
-        if case.incident.count < DECIDED_RECORDS_PER_INCIDENT:
+        if case is not None and counted < DECIDED_RECORDS_PER_INCIDENT:
             text = f"held back by silence {silence.id} of {silence.author}: {silence.reason}"
             self.decide(event.record.uid, "silence", text)
-        return replace(event, silent_until=silence.ends_at)
+        return replace(event, silent_until=max(event.silent_until, silence.ends_at))
 
     def count_issue(self, event: Event) -> None:
         """Count an event with its issue."""
@@ -231,7 +248,7 @@ class Desk:
 
     def decide(self, subject: str, step: str, text: str) -> None:
         """Write down why."""
-        self.book.decide(self.now, subject, step, text)
+        self._decisions.append((self.now, subject, step, text))
 
     def flush(self) -> None:
         """Write everything, and plan what each recipient of a touched incident must hear next."""
@@ -248,6 +265,7 @@ class Desk:
             for talk in saved.talks:
                 replan(self.book, saved, talk, self._rules, now=self.now)
                 self.channels.add(talk.recipient.channel)
+        self.book.decide_all(self._decisions)
         self.book.note_folds(self._folds)
         for storm in self._storms:
             if (gathering := self.book.case(storm)) is not None:
@@ -259,6 +277,7 @@ class Desk:
         self.book.enter(self.matched)
         self.matched.clear()
         self._cases.clear()
+        self._decisions.clear()
         self._folds.clear()
         self._storms.clear()
         self._counted.clear()

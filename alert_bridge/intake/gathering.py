@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 from alert_bridge.fingerprint import Said, of
 from alert_bridge.incidents import Case, Event
-from alert_bridge.incidents.storm import STORM, may_be_gathered, of_storm
-from alert_bridge.intake.desk import Desk
-from alert_bridge.model import Recipient
+from alert_bridge.incidents.storm import STORM, as_kept, may_be_gathered, of_storm
+from alert_bridge.intake.desk import NOBODY, Desk
+from alert_bridge.model import Fingerprint, Recipient
 
 __all__ = ["told_one_by_one"]
+
+STORMS_REMEMBERED = 256  # pipelines and environments at one time
 
 
 def told_one_by_one(event: Event, case: Case | None, desk: Desk) -> Event | None:
@@ -19,23 +22,30 @@ def told_one_by_one(event: Event, case: Case | None, desk: Desk) -> Event | None
     Everybody else hears of it in the storm of its pipeline, where it is counted for them. ``case``: its incident, if
     there is one; whoever was told of that goes on hearing of it.
     """
-    if not event.recipients or not may_be_gathered(event) or desk.is_silenced(event, case):
+    if not may_be_gathered(event):
         return event
+    if not event.recipients:
+        # Nobody is told, but somebody looks at the list of incidents: it must not grow without an end either.
+        if case is not None or not desk.crowd(*NOBODY).is_full_for(event.severity):
+            return event
+        _gather(event, (), desk)
+        return None
     known = {talk.key for talk in case.talks} if case else set()
-    crowded = tuple(one for one in event.recipients if _key(one) not in known and desk.crowd(*_key(one)).is_full)
+    crowded = tuple(
+        one for one in event.recipients if _key(one) not in known and desk.crowd(*_key(one)).is_full_for(event.severity)
+    )
     if not crowded:
         return event
-    _gather(event, crowded, desk)
     kept = tuple(one for one in event.recipients if one not in crowded)
-    if case is not None or kept:
-        return replace(event, recipients=kept)
-    desk.count_issue(event)
-    return None
+    alone = case is not None or bool(kept)
+    _gather(event, crowded, desk, has_incident=alone)
+    return replace(event, recipients=kept) if alone else None
 
 
-def _gather(event: Event, crowded: tuple[Recipient, ...], desk: Desk) -> None:
+def _gather(event: Event, crowded: tuple[Recipient, ...], desk: Desk, *, has_incident: bool = False) -> None:
     record = event.record
-    storm = of_storm(event, crowded, of(Said(scope=f"{record.pipeline}/{record.environment}", own=STORM)))
+    silent = desk.under_silence(event)
+    storm = of_storm(silent, crowded, _storm_of(record.pipeline, record.environment))
     case = desk.case_of(storm) or desk.open_case(storm)
     heard = {talk.key for talk in case.talks}
     case = desk.count(case, storm)
@@ -43,8 +53,17 @@ def _gather(event: Event, crowded: tuple[Recipient, ...], desk: Desk) -> None:
         if talk.key not in heard:
             channel, address = talk.key
             desk.decide(case.incident.id, "route", f"{channel} to {address}: too many new problems to tell one by one")
-    desk.told_in(case.incident.id, STORM, event)
-    desk.decide(record.uid, "storm", f"told as one of many in incident {case.incident.id}: they came too fast")
+    kept = as_kept(event, desk.place_in_storm(case.incident.id, event))
+    desk.told_in(case.incident.id, STORM, kept)
+    if kept.title:
+        desk.decide(record.uid, "storm", f"told as one of many in incident {case.incident.id}: they came too fast")
+        if not has_incident:
+            desk.count_issue(event)
+
+
+@lru_cache(maxsize=STORMS_REMEMBERED)
+def _storm_of(pipeline: str, environment: str) -> Fingerprint:
+    return of(Said(scope=f"{pipeline}/{environment}", own=STORM))
 
 
 def _key(recipient: Recipient) -> tuple[str, str]:

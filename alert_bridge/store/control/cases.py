@@ -175,9 +175,11 @@ class CaseRows:
 
     def decide(self, at: int, subject: str, step: str, text: str) -> None:
         """Write down why."""
-        self.connection.execute(
-            "INSERT INTO decisions (at, subject, step, text) VALUES (?, ?, ?, ?)", (at, subject, step, text)
-        )
+        self.decide_all([(at, subject, step, text)])
+
+    def decide_all(self, decisions: Sequence[tuple[int, str, str, str]]) -> None:
+        """Write down why, several times: (when, of what, step, text)."""
+        self.connection.executemany("INSERT INTO decisions (at, subject, step, text) VALUES (?, ?, ?, ?)", decisions)
 
 
 def day_of(time: int) -> str:

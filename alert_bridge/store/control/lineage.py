@@ -9,7 +9,14 @@ from dataclasses import asdict
 
 from alert_bridge.incidents.case import Event
 from alert_bridge.incidents.folding import Known, Lineage, Trouble
-from alert_bridge.incidents.storm import STORM_RATE_WINDOW_S, STORM_WAITING_WINDOW_S, WORST_NAMED, Crowd, Gathered
+from alert_bridge.incidents.storm import (
+    STORM_PROBLEMS_KEPT,
+    STORM_RATE_WINDOW_S,
+    STORM_WAITING_WINDOW_S,
+    WORST_NAMED,
+    Crowd,
+    Gathered,
+)
 from alert_bridge.model import Record, Severity
 from instrumentation import attributes as names
 
@@ -161,7 +168,8 @@ class LineageRows:
         """What is told as part of an incident, (title, records), the worst and the earliest first; how many in all."""
         rows = self.connection.execute(
             "SELECT title, sum(events) AS records FROM (SELECT title, severity, first_event, events FROM folds"
-            " WHERE root_id = ? UNION ALL SELECT title, severity, first_event, count FROM incidents WHERE root_id = ?)"
+            " WHERE root_id = ? AND title <> ''"
+            " UNION ALL SELECT title, severity, first_event, count FROM incidents WHERE root_id = ?)"
             " GROUP BY title ORDER BY max(severity) DESC, min(first_event), title",
             (root_id, root_id),
         ).fetchall()
@@ -169,15 +177,41 @@ class LineageRows:
 
     def gathered(self, root_id: str) -> Gathered:
         """What a storm holds, each problem once however many runs it came from; the worst first."""
-        problems, records = self.connection.execute(
-            "SELECT count(DISTINCT fingerprint), coalesce(sum(events), 0) FROM folds WHERE root_id = ?", (root_id,)
+        problems, records, nameless = self.connection.execute(
+            "SELECT count(DISTINCT nullif(fingerprint, '')), coalesce(sum(events), 0),"
+            " coalesce(sum(CASE WHEN fingerprint = '' THEN 1 ELSE 0 END), 0) FROM folds WHERE root_id = ?",
+            (root_id,),
         ).fetchone()
         worst = self.connection.execute(
-            "SELECT title, sum(events) AS records FROM folds WHERE root_id = ? GROUP BY fingerprint"
+            "SELECT title, sum(events) AS records FROM folds WHERE root_id = ? AND title <> '' GROUP BY fingerprint"
             " ORDER BY max(severity) DESC, records DESC, min(first_event), title LIMIT ?",
             (root_id, WORST_NAMED),
         ).fetchall()
-        return Gathered(problems, records, [(row["title"], row["records"]) for row in worst])
+        return Gathered(problems, records, [(row["title"], row["records"]) for row in worst], nameless > 0)
+
+    def problems_in(self, storm_id: str) -> int:
+        """How many problems a storm holds, each once a run."""
+        row = self.connection.execute(
+            "SELECT count(*) AS problems FROM folds WHERE root_id = ? AND fingerprint <> ''", (storm_id,)
+        ).fetchone()
+        return int(row["problems"])
+
+    def place_in_storm(self, storm_id: str, event: Event) -> int | None:
+        """Which of a storm's problems this is, as far as it matters: with a title or without; None: a new one."""
+        row = self.connection.execute(
+            "SELECT title FROM folds WHERE root_id = ? AND run_id = ? AND fingerprint = ?",
+            (storm_id, event.record.run_id, event.fingerprint.value),
+        ).fetchone()
+        return None if row is None else 1 if row["title"] else STORM_PROBLEMS_KEPT + 1
+
+    def crowd_of_nobody(self, *, now: int) -> Crowd:
+        """How many problems of the last minute nobody is told of."""
+        row = self.connection.execute(
+            "SELECT count(*) AS recent FROM incidents i WHERE opened_at > ?"
+            " AND NOT EXISTS (SELECT 1 FROM conversations c WHERE c.incident_id = i.id)",
+            (now - int(STORM_RATE_WINDOW_S * NS),),
+        ).fetchone()
+        return Crowd(recent=row["recent"])
 
     def crowd(self, channel: str, address: str, *, now: int) -> Crowd:
         """How many new problems an address has to be told of, and how many it has had within the last minute."""

@@ -83,7 +83,7 @@ class SqliteControlReader:
         """What is told as part of this incident, by its first event."""
         rows = self._rows(
             "SELECT title, rule, stage, severity, run_id, first_event, events, '' AS incident_id FROM folds"
-            " WHERE root_id = ? UNION ALL"
+            " WHERE root_id = ? AND title <> '' UNION ALL"
             " SELECT title, 'later' AS rule, stage, severity, '' AS run_id, first_event, count AS events, id"
             " FROM incidents WHERE root_id = ? ORDER BY first_event, title LIMIT ?",
             (incident_id, incident_id, FOLDED_SHOWN),
