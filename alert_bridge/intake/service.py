@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field
 from alert_bridge.errors import IntakeError, StoreBusy
 from alert_bridge.intake.sifting import Sifted, sift
 from alert_bridge.intake.take import Tally, take
+from alert_bridge.intake.waiting import Waiting
 from alert_bridge.model import Record
 from alert_bridge.otlp import decode_logs
 from alert_bridge.outbox.planning import Rules
@@ -21,8 +21,10 @@ from alert_bridge.store.control import ControlStore
 
 __all__ = ["Intake", "Request", "Taken"]
 
-RECORDS_PER_COMMIT = 4_000  # of waiting requests; one request is never split
+REQUESTS_PER_COMMIT = 256  # of those that wait; one request is never split
+BYTES_PER_COMMIT = 1024 * 1024  # a commit that takes long keeps every answer and every courier waiting
 REQUESTS_WAITING_MOST = 512  # more than a Collector's consumers can have in flight; beyond it the answer is 503
+BYTES_WAITING_MOST = 64 * 1024 * 1024  # the same for large ones
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +85,7 @@ class Intake(threading.Thread):
         self._clock = clock
         self._new_id = new_id
         self._wake = wake
-        self._waiting: queue.Queue[Request | None] = queue.Queue(REQUESTS_WAITING_MOST)
+        self._waiting: Waiting[Request] = Waiting(requests_most=REQUESTS_WAITING_MOST, bytes_most=BYTES_WAITING_MOST)
 
     def submit(self, body: bytes, content_type: str, content_encoding: str) -> Future[Taken]:
         """Hand a request in; the future is done after the commit.
@@ -91,38 +93,22 @@ class Intake(threading.Thread):
         The future's exceptions: `IntakeError` (the request), `StoreBusy` (us; nothing was written).
         """
         request = Request(body, content_type, content_encoding)
-        try:
-            self._waiting.put_nowait(request)
-        except queue.Full:
-            request.answer.set_exception(StoreBusy("Too many requests wait already"))
+        if not self._waiting.put(request):
+            self.totals["turned_away"] += 1
+            request.answer.set_exception(StoreBusy("Too much waits already"))
         return request.answer
 
     def stop(self) -> None:
         """Take what waits, then end."""
-        self._waiting.put(None)
+        self._waiting.end()
 
     def run(self) -> None:
         ended = False
         while not ended:
-            requests, ended = self._gather()
+            requests, ended = self._waiting.gather(REQUESTS_PER_COMMIT, bytes_most=BYTES_PER_COMMIT)
             decoded = [item for request in requests if (item := self._decode(request)) is not None]
             if decoded:
                 self._commit(decoded)
-
-    def _gather(self) -> tuple[list[Request], bool]:
-        """The requests that wait, at least one."""
-        requests: list[Request] = []
-        item = self._waiting.get()
-        while item is not None:
-            if item.answer.set_running_or_notify_cancel():  # else the sender is gone, and will send it again
-                requests.append(item)
-            if len(requests) >= RECORDS_PER_COMMIT:
-                return requests, False
-            try:
-                item = self._waiting.get_nowait()
-            except queue.Empty:
-                return requests, False
-        return requests, True
 
     def _decode(self, request: Request) -> _Decoded | None:
         try:

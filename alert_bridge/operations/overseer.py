@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Callable
 
-from alert_bridge.errors import StoreBusy
 from alert_bridge.operations.expectations import RUN_END, count, missed_at
 from alert_bridge.operations.noticing import end_of, notice, open_case_of
 from alert_bridge.operations.orders import carry_out_orders
@@ -14,7 +11,7 @@ from alert_bridge.operations.punctuality import Quietness, watch_schedules, watc
 from alert_bridge.operations.quiet_end import plan_anew, tell_after_quiet
 from alert_bridge.operations.reviewing import is_ready, look_at, tell_of
 from alert_bridge.operations.silencing import carry_out_silences
-from alert_bridge.outbox import Rules
+from alert_bridge.outbox import Rounds, Rules
 from alert_bridge.policy import cron
 from alert_bridge.policy.model import Expectation, Policy
 from alert_bridge.store.control import ControlStore
@@ -31,10 +28,8 @@ PRUNE_EVERY_S = 86_400.0
 WISHES_KEPT_S = 400 * 86_400.0  # who silenced what last year is still asked
 JUDGE_AGAIN_S = 60.0  # what was missing at its time may still come
 
-log = logging.getLogger(__name__)
 
-
-class Overseer(threading.Thread):
+class Overseer(Rounds):
     """Carries out orders and silences, ends quiet hours, reviews runs that ended, watches schedules and silence.
 
     Args:
@@ -60,7 +55,7 @@ class Overseer(threading.Thread):
         new_id: Callable[[], str],
         wake: Callable[[set[str]], None],
     ) -> None:
-        super().__init__(name="overseer", daemon=True)
+        super().__init__("overseer", every_s=EVERY_S)
         self._store = store
         self._control = control
         self._telemetry = telemetry
@@ -69,24 +64,10 @@ class Overseer(threading.Thread):
         self._clock = clock
         self._new_id = new_id
         self._wake = wake
-        self._stopped = threading.Event()
         self._planned_by: Policy | None = None
         self._watched_at = self._reviewed_at = self._pruned_at = 0
         self._began_at = clock()
         self._judged: dict[Expectation, int] = {}  # when to judge it again
-
-    def stop(self) -> None:
-        """End at once."""
-        self._stopped.set()
-
-    def run(self) -> None:
-        while not self._stopped.wait(EVERY_S):
-            try:
-                self.step()
-            except StoreBusy as error:
-                log.warning("The overseer waits for the store: %s", error)
-            except Exception:  # it must not end: silences would never be lifted and late runs never be seen
-                log.exception("The overseer failed")
 
     def step(self) -> None:
         """Do what is due."""

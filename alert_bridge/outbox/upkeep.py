@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Callable
 
-from alert_bridge.errors import StoreBusy
 from alert_bridge.incidents import expire, expires, revived
 from alert_bridge.incidents.resolve import TEST_RESOLVES_AFTER_S
 from alert_bridge.incidents.storm import STORM_OVER_AFTER_S
 from alert_bridge.outbox.planning import Rules, replan
+from alert_bridge.outbox.rounds import Rounds
 from alert_bridge.policy.model import Policy
 from alert_bridge.store.control import ControlStore
 
@@ -24,8 +22,6 @@ DECISIONS_KEPT_S = 90 * 86_400.0
 PREVIEWS_KEPT = 2_000
 EDITS_KEPT_S = 7 * 86_400.0  # of what was edited into a message; first messages and their receipts stay
 REVIVED_WITHIN_S = 7 * 86_400.0  # what is older is no news any more; it stays on the page, as not told
-
-log = logging.getLogger(__name__)
 
 
 def begin(store: ControlStore, *, now: int) -> int:
@@ -54,7 +50,7 @@ def revive(store: ControlStore, rules: Rules, *, now: int) -> int:
     return len(given_up)
 
 
-class Upkeep(threading.Thread):
+class Upkeep(Rounds):
     """Runs every few seconds; each step is one short transaction."""
 
     def __init__(
@@ -66,27 +62,13 @@ class Upkeep(threading.Thread):
         clock: Callable[[], int],
         wake: Callable[[set[str]], None],
     ) -> None:
-        super().__init__(name="upkeep", daemon=True)
+        super().__init__("upkeep", every_s=EVERY_S)
         self._store = store
         self._policy = policy
         self._rules = rules
         self._clock = clock
         self._wake = wake
-        self._stopped = threading.Event()
         self._pruned_at = 0
-
-    def stop(self) -> None:
-        """End at once."""
-        self._stopped.set()
-
-    def run(self) -> None:
-        while not self._stopped.wait(EVERY_S):
-            try:
-                self.step()
-            except StoreBusy as error:
-                log.warning("Upkeep waits for the store: %s", error)
-            except Exception:  # it must not end: incidents would stay open and files would grow
-                log.exception("Upkeep failed")
 
     def step(self) -> None:
         """End what is over by time, and remove what is old enough."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import queue
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from alert_bridge.errors import IntakeError, StoreBusy
+from alert_bridge.intake import Waiting
 from alert_bridge.model import Record
 from alert_bridge.otlp import (
     Rejected,
@@ -76,13 +76,11 @@ class Keeper(threading.Thread):
         self.totals: Counter[str] = Counter()
         self._store = store
         self._clock = clock
-        self._waiting: queue.Queue[_Request | None] = queue.Queue()
-        self._lock = threading.Lock()
-        self._bytes_waiting = 0
+        self._waiting: Waiting[_Request] = Waiting(requests_most=REQUESTS_WAITING_MOST, bytes_most=BYTES_WAITING_MOST)
 
     @property
     def requests_waiting(self) -> int:
-        return self._waiting.qsize()
+        return self._waiting.requests
 
     def submit(
         self,
@@ -98,45 +96,22 @@ class Keeper(threading.Thread):
         The future's exceptions: `IntakeError` (the request), `StoreBusy` (us; nothing was written).
         """
         request = _Request(signal, body, content_type, content_encoding, alarming)
-        with self._lock:
-            full = self._waiting.qsize() >= REQUESTS_WAITING_MOST or self._bytes_waiting > BYTES_WAITING_MOST
-            if not full:
-                self._bytes_waiting += len(body)
-        if full:
+        if not self._waiting.put(request):
             self.totals["turned_away"] += 1
             request.answer.set_exception(StoreBusy("The telemetry store cannot keep up: too much waits already"))
-        else:
-            self._waiting.put(request)
         return request.answer
 
     def stop(self) -> None:
         """Keep what waits, then end."""
-        self._waiting.put(None)
+        self._waiting.end()
 
     def run(self) -> None:
         ended = False
         while not ended:
-            requests, ended = self._gather()
+            requests, ended = self._waiting.gather(REQUESTS_PER_COMMIT, bytes_most=BYTES_WAITING_MOST)
             batches = [batch for request in requests if (batch := self._decode(request)) is not None]
             if batches:
                 self._commit(batches)
-
-    def _gather(self) -> tuple[list[_Request], bool]:
-        """The requests that wait, at least one, and whether the end has come."""
-        requests: list[_Request] = []
-        item = self._waiting.get()
-        while item is not None:
-            with self._lock:
-                self._bytes_waiting -= len(item.body)
-            if item.answer.set_running_or_notify_cancel():  # else the sender is gone, and will send it again
-                requests.append(item)
-            if len(requests) >= REQUESTS_PER_COMMIT:
-                return requests, False
-            try:
-                item = self._waiting.get_nowait()
-            except queue.Empty:
-                return requests, False
-        return requests, True
 
     def _decode(self, request: _Request) -> _Batch | None:
         try:

@@ -10,7 +10,7 @@ from itertools import count
 import pytest
 
 from alert_bridge.errors import StoreBusy, Undecodable
-from alert_bridge.intake import Intake, service, sift
+from alert_bridge.intake import Intake, Request, Waiting, service, sift
 from alert_bridge.model import Severity
 from alert_bridge.outbox import rules_of
 from alert_bridge.policy.model import Match, Rule, Settings
@@ -131,6 +131,35 @@ def test_a_queue_that_is_full_says_busy_at_once(intake, monkeypatch):
 
     with pytest.raises(StoreBusy):
         futures[-1].result(0)
+
+
+def test_b20_what_waits_is_bounded_in_bytes_and_a_single_large_request_always_fits(intake, monkeypatch):
+    size = len(logs_request(record("x" * 1_000)))
+    monkeypatch.setattr(intake, "_waiting", Waiting(requests_most=100, bytes_most=3 * size))
+    huge = Waiting(requests_most=100, bytes_most=10)
+
+    answers = [submit(intake, record("x" * 1_000)) for _ in range(5)]
+
+    assert [answer.done() for answer in answers] == [False, False, False, True, True]
+    assert isinstance(answers[4].exception(), StoreBusy)
+    assert huge.put(Request(b"x" * 1_000, PROTOBUF, ""))
+    assert not huge.put(Request(b"x", PROTOBUF, ""))
+
+
+def test_what_is_taken_at_once_is_bounded_in_number_and_bytes():
+    waiting = Waiting(requests_most=100, bytes_most=1_000_000)
+    for _ in range(10):
+        assert waiting.put(Request(b"x" * 10, PROTOBUF, ""))
+    waiting.end()
+
+    taken = [
+        waiting.gather(4, bytes_most=1_000),
+        waiting.gather(100, bytes_most=20),
+        waiting.gather(100, bytes_most=99),
+    ]
+
+    assert [(len(requests), ended) for requests, ended in taken] == [(4, False), (2, False), (4, True)]
+    assert waiting.requests == 0
 
 
 def test_what_is_sifted_holds_no_secret():
