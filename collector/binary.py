@@ -27,6 +27,10 @@ REQUIRED = frozenset(
 MINIMUM_VERSION = (0, 156)
 """The first release that has all that the configuration says, `max_size` of file_storage last."""
 COMPONENTS_TIMEOUT_SECONDS = 20
+OTHER_WAYS = (
+    f"Put otelcol-contrib {cache.VERSION} on the PATH or name it in OTELCOL, "
+    "or run `pipeline-alerts collector install --from-file ARCHIVE`"
+)
 _VERSION = re.compile(r"^\s*version: v?(\d+)\.(\d+)", re.MULTILINE)
 
 
@@ -122,11 +126,13 @@ def _get(environ: Mapping[str, str], source: Source, progress: Progress) -> Path
         build.go_version(environ)
     except CollectorError as no_go:
         raise CollectorError(
-            f"no Collector can be had: {refusal}; and {no_go} to build one. Put otelcol-contrib {cache.VERSION} on the "
-            "PATH or name it in OTELCOL, or run `pipeline-alerts collector install --from-file ARCHIVE`, or install "
+            f"no Collector can be had: {refusal}; and {no_go} to build one. {OTHER_WAYS}, or install "
             f"Go {'.'.join(map(str, build.MINIMUM_GO))}"
         ) from no_go
-    return build.build(environ, progress)
+    try:
+        return build.build(environ, progress)
+    except CollectorError as failed:
+        raise CollectorError(f"no Collector can be had: {refusal}; and {failed}\n{OTHER_WAYS}") from failed
 
 
 def _checked(binary: Path) -> Path:

@@ -56,7 +56,7 @@ def build(environ: Mapping[str, str], progress: Progress) -> Path:
     """
     version = go_version(environ)
     destination = cache.home(environ) / f"{cache.build_prefix()}{version}" / "otelcol-alerts"
-    progress(f"Building a Collector from pinned sources with {version}: two to five minutes, once")
+    progress(f"Building a Collector from pinned sources with {version}: about five minutes on two cores, once")
     builder = install_tool(environ, BUILDER, "builder", progress)
     with cache.workspace(environ) as work:
         (work / "manifest.yaml").write_text(cache.manifest(), encoding="utf-8")

@@ -83,7 +83,9 @@ def from_file(environ: Mapping[str, str], archive: Path, sha256: str, progress: 
     """
     beside = archive.with_name(f"{archive.name}.sha256")
     if not archive.is_file():
-        raise CollectorError(f"{archive} is not a file: give the path of a {MEMBER}_{cache.VERSION}_….tar.gz")
+        raise CollectorError(
+            f"{archive} is not a file: give the path of an archive such as {MEMBER}_{cache.VERSION}_linux_amd64.tar.gz"
+        )
     expected = _promised(archive.name, sha256)
     if not expected and beside.is_file():
         expected = _digest(beside.read_text(encoding="ascii", errors="replace")[:DIGEST_LIMIT_BYTES], str(beside))

@@ -376,6 +376,21 @@ def test_a_build_that_fails_says_with_which_words_and_leaves_nothing(environ, tm
     assert left_behind(environ) == []
 
 
+def test_without_a_network_a_build_that_fails_ends_with_what_to_do(environ, monkeypatch, tmp_path):
+    monkeypatch.setattr(release, "archive_url", lambda: f"http://127.0.0.1:1/{NAME}")
+    script = 'case "$1" in version) echo go version go1.26.8 linux/amd64;; *) echo no route to proxy; exit 1;; esac'
+    program(tmp_path / "bin", "go", script)
+
+    with pytest.raises(CollectorError) as refused:
+        binary.install({**environ, "PATH": str(tmp_path / "bin")}, lambda _: None)
+
+    first, *_, what_failed, what_to_do = str(refused.value).splitlines()
+    assert "cannot be reached" in first
+    assert what_failed == "no route to proxy"
+    assert "OTELCOL" in what_to_do
+    assert "--from-file" in what_to_do
+
+
 def test_a_release_that_is_something_else_is_removed_again(environ, mirror):
     mirror.publish(GOOD)
 
