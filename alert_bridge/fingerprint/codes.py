@@ -25,6 +25,7 @@ _CODE = re.compile(rf"{_BEHIND_A_WORD}|[45]\d\d{_BEFORE_ITS_REASON}")
 _CODE_SHAPE = re.compile(_BEHIND_A_WORD)
 _REASON_SHAPE = re.compile(f"0{_BEFORE_ITS_REASON}")
 _SAYING_SO = ("code", "err", "exit", "http", "response", "return", "sig", "status")  # one is in whatever matches
+_DIGITS = re.compile(r"\d+")
 _OF_A_PROCESS = ("exit", "ret", "err", "sig", "win")  # there 200 is a failure
 _HTTP_SUCCESS = range(100, 400)
 _SERVER_ERROR = range(500, 600)
@@ -55,7 +56,7 @@ def _stands_alone(text: str, start: int) -> bool:
 
 
 def _is_news(code: str, *, only_of_a_server: bool) -> bool:
-    number = int(re.findall(r"\d+", code)[-1])
+    number = int(_DIGITS.findall(code)[-1])
     if only_of_a_server:
         return number in _SERVER_ERROR
     return number != 0 and (number not in _HTTP_SUCCESS or code.startswith(_OF_A_PROCESS))

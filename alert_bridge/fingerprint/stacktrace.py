@@ -14,14 +14,17 @@ from alert_bridge.fingerprint.renderings import is_drawn, redrawn
 
 __all__ = ["Frame", "Raised", "parse"]
 
-MAX_TEXT_CHARS = 120_000  # the head and the tail of anything longer
-MAX_DEPTH = 12  # exception groups and tracebacks inside messages
+MAX_TEXT_CHARS = 60_000  # the head and the tail of anything longer
+MAX_LINES = 3_000  # likewise
+MAX_DEPTH = 8  # exception groups and tracebacks inside messages
 MAX_MESSAGE_LINES = 40
 
 _GROUP_HEADER = "+ Exception Group " + _HEADER
-_SEPARATORS = (
-    "The above exception was the direct cause of the following exception:",
-    "During handling of the above exception, another exception occurred:",
+_SEPARATORS = frozenset(
+    {
+        "The above exception was the direct cause of the following exception:",
+        "During handling of the above exception, another exception occurred:",
+    }
 )
 _ANSI = re.compile(r"\x1b\[[0-9;]{0,32}[A-Za-z]")
 _FILE = re.compile(r'[\s>]{0,80}File "([^"]{1,4096})", line (\d{1,9})(?:, in (.{1,1000}))?$')
@@ -63,17 +66,20 @@ def parse(text: str) -> tuple[Raised, ...]:
         return ()
     text = _clean(text)
     lines = text.split("\n")
+    if len(lines) > MAX_LINES:
+        lines = [*lines[: MAX_LINES // 2], *lines[-MAX_LINES // 2 :]]
     return tuple(_chain(list(redrawn(lines)) if is_drawn(text) else lines, 0))
 
 
 def _clean(text: str) -> str:
-    if len(text) > MAX_TEXT_CHARS:
-        half = MAX_TEXT_CHARS // 2
-        text = text[:half] + "\n" + text[-half:]
-    if "\x1b" in text:
-        text = _ANSI.sub("", text)
     if "\\n" in text and "\n" not in text:
         text = text.replace("\\n", "\n").replace('\\"', '"')  # as it stands in a JSON document
+    if len(text) > MAX_TEXT_CHARS:
+        half = MAX_TEXT_CHARS // 2
+        head, tail = text[:half], text[-half:]
+        text = head[: head.rfind("\n") + 1] + tail[tail.find("\n") + 1 :]  # half a line would end a stack
+    if "\x1b" in text:
+        text = _ANSI.sub("", text)
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     return _without_prefix(text)
@@ -112,13 +118,8 @@ def _block(lines: list[str], at: int, depth: int, chain: list[Raised]) -> int:
     frames, at = _frames(lines, at)
     if at >= len(lines) or lines[at].startswith((" ", "\t")) or not (found := _TYPE.match(lines[at])):
         return at
-    message_lines = [found[3] or ""]
-    at += 1
-    while at < len(lines) and lines[at] not in _SEPARATORS:
-        if lines[at].endswith(_HEADER) and not _inside(message_lines, found[1], lines[at]):
-            break
-        message_lines.append(lines[at])
-        at += 1
+    start, at = at + 1, _message_end(lines, at + 1, found[3] or "", found[1])
+    message_lines = [found[3] or "", *lines[start:at]]
     if found[2] and any(map(_FILE.match, message_lines)):
         message_lines.insert(1, _HEADER)  # Error(Cause): a cluster's task, with the frames of its worker
     nested = _chain(message_lines, depth + 1) if any(line.endswith(_HEADER) for line in message_lines) else []
@@ -128,17 +129,19 @@ def _block(lines: list[str], at: int, depth: int, chain: list[Raised]) -> int:
     return at
 
 
-def _inside(message_lines: list[str], kind: str, line: str) -> bool:
-    """Whether a traceback's header belongs to the message before it, rather than to the next exception."""
-    if line != _HEADER:
-        return True
-    return _is_carrier(kind) or (
-        any(one and not one.isspace() for one in message_lines) and message_lines[-1].strip() != ""
-    )
+def _message_end(lines: list[str], at: int, first: str, kind: str) -> int:
+    """Where a message ends whose first line is given: at a separator, or at the next exception's header.
 
-
-def _is_carrier(kind: str) -> bool:
-    return kind.endswith("RemoteTraceback")
+    A header is the message's own right behind its words, or if carrying a traceback is what the type is for.
+    """
+    before, begun, is_carrier = first, bool(first.strip()), kind.endswith("RemoteTraceback")
+    while at < len(lines) and lines[at] not in _SEPARATORS:
+        line = lines[at]
+        if line == _HEADER and not (is_carrier or (begun and before.strip())):
+            break
+        before, begun = line, begun or bool(line.strip())
+        at += 1
+    return at
 
 
 def _frames(lines: list[str], at: int) -> tuple[list[Frame], int]:

@@ -26,6 +26,9 @@ PIECES = (
     "    +-+---------------- 1 ----------------\n", "  | ", "+------------------------------------\n",
     "\nDuring handling of the above exception, another exception occurred:\n\n",
     "  [Previous line repeated 996 more times]\n", 'concurrent.futures.process._RemoteTraceback: \n"""\n', "\x1b[31m",
+    "E              Traceback (most recent call last)\n", "Cell In[1], line 2\n", "----> 2 f(x)\n",
+    "File a.py:3, in g(x)\n",
+    "╭──── Traceback (most recent call last) ────╮\n", "│ a.py:3 in f │\n", "│ ❱ 3 x = 1 │\n", "╰────╯\n", "E(F): no\n",
     "exit code 137", "HTTP 503 Server Error", "errno=13", "https://a.b/c?d=e", "2026-11-25T06:00:00Z", "0xdeadbeef",
 )  # fmt: skip
 RUNS = (
@@ -37,8 +40,19 @@ RUNS = (
     "  + Exception Group " + HEADER, "+-+---------------- 1 ----------------\n",
     "    +---------------- 1 ----------------\n", "a: ", "a.", "Error: x\n", '"""\n',
     '_RemoteTraceback: \n"""\n' + HEADER, "  [Previous line repeated 9 more times]\n", "Did you mean",
-    ". Did you mean", "~", "^", "    ^^^^\n", "é", "\ud800", "\x00",
+    ". Did you mean", "~", "^", "    ^^^^\n", "é", "\ud800", "\x00", "\u0663",
+    "\u202e\u05e9\u05dc\u05d5\u05dd ", "\r\n\r", "\\n",
+    "deadbeef0", "0f8fad5b-d9cb-469f-a165-70867728950e ", "aGVsbG8gd29ybGQ+/", "SIGKILL 9 status='7' ", "x=1,",
+    "\nDuring handling of the above exception, another exception occurred:\n\n",
+    HEADER + '  File "a", line 1, in b\n    c\nE: f\n\nDuring handling of the above exception, another exception '
+    "occurred:\n\n",
+    HEADER + '  File "a", line 1, in b\n    c\nray.E(F): g\n', "E(F): g\n", "> ", ">", "❱ 1 a\n", "│ a.py:1 in b │\n",
+    "╭──── Traceback (most recent call last) ────╮\n", "│ ❱ 3 │   return a / b │\n", "─", "-----> 1 a\n",
+    "E                  Traceback (most recent call last)\n", "File a.py:1, in b(c)\n", "a in b(c)\n", "a in ",
+    "  1 a\n",
+    "E                  Traceback (most recent call last)\nCell In[1], line 2\n----> 2 a\nE: b\n\n",
 )  # fmt: skip
+DEPTHS = (10, 100, 1_000)
 RUN_CHARS = (2_000, 70_000, 1_000_000)
 
 
@@ -64,6 +78,21 @@ def samples() -> list[str]:
         except Exception:  # noqa: BLE001 - whatever it was, its text is the sample
             texts.append(traceback.format_exc())
     return texts
+
+
+def nested_groups(depth: int) -> str:
+    """Exception groups in one another, as an interpreter without a limit would print them."""
+    lines: list[str] = []
+    for level in range(depth):
+        margin = "  " * level
+        lines += [
+            f"{margin}  + Exception Group {HEADER.strip()}",
+            f'{margin}  |   File "/app/a.py", line 3, in f',
+            f"{margin}  |     x",
+            f"{margin}  | ExceptionGroup: many (1 sub-exception)",
+            f"{margin}  +-+---------------- 1 ----------------",
+        ]
+    return "\n".join([*lines, "  " * depth + "  +------------------------------------"])
 
 
 def main(inputs: int = 100_000) -> int:
@@ -100,14 +129,26 @@ def _best(way: Callable[[str], Said], text: str) -> float:
 
 
 def hostile() -> Iterator[str]:
-    """Every run, alone, behind a traceback's header, and with an end that does not fit."""
+    """Deep structures; then every run, alone, behind a traceback's header, and with an end that does not fit."""
+    for depth in DEPTHS:
+        yield nested_groups(depth)
+        yield (
+            HEADER
+            + "".join(f'  File "/app/a{at}.py", line {at}, in f{at}\n    g{at}(x)\n' for at in range(depth))
+            + "E: no"
+        )
+        yield HEADER + '  File "/app/a.py", line 3, in f\n    f(x)\n' * depth * 10 + "RecursionError: too deep"
     for run in RUNS:
         for size in RUN_CHARS:
-            long = run * (size // len(run))
-            yield long
-            yield HEADER + long
-            yield f"x {long}!"
-            yield HEADER + '  File "/app/a.py", line 3, in f\n    x\nValueError: ' + long
+            yield from around(run * (size // len(run)))
+
+
+def around(long: str) -> Iterator[str]:
+    """Where a long run can stand."""
+    yield long
+    yield HEADER + long
+    yield f"x {long}!"
+    yield HEADER + '  File "/app/a.py", line 3, in f\n    x\nValueError: ' + long
 
 
 def _seconds(way: Callable[[str], Said], text: str) -> float:

@@ -282,3 +282,19 @@ def test_a_file_is_known_by_its_name_and_a_cell_of_a_notebook_by_its_text(one: s
         """
 
     assert value(text.format(one)) == value(text.format(other))
+
+
+@pytest.mark.parametrize("frames", [1_000, 10_000])
+def test_a_recursion_too_long_to_be_read_whole_is_known_by_its_ends(frames: int) -> None:
+    def text_of(turns: int) -> str:
+        turn = (
+            '  File "/app/tree.py", line 12, in walk\n    return visit(node, depth)\n'
+            '  File "/app/tree.py", line 14, in visit\n    return walk(node.child, depth + 1)\n'
+        )
+        return (
+            'Traceback (most recent call last):\n  File "/app/main.py", line 20, in <module>\n    main()\n'
+            f"{turn * turns}RecursionError: maximum recursion depth exceeded\n"
+        )
+
+    assert of(Said(stacktrace=text_of(frames))) == of(Said(stacktrace=text_of(20)))
+    assert of(Said(stacktrace=text_of(20))).rung == "stack"
