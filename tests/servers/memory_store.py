@@ -25,6 +25,7 @@ class MemoryControl:
 
     all_incidents: list[Incident] = field(default_factory=list)
     all_occurrences: dict[str, list[Occurrence]] = field(default_factory=dict)
+    all_folded: dict[str, list[Folded]] = field(default_factory=dict)
     all_deliveries: dict[str, list[Delivery]] = field(default_factory=dict)
     all_decisions: list[Decision] = field(default_factory=list)
     all_days: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
@@ -52,7 +53,7 @@ class MemoryControl:
         return [each for each in self.all_incidents if run_id in each.run_ids]
 
     def folded(self, incident_id: str) -> Sequence[Folded]:
-        return [
+        return self.all_folded.get(incident_id, []) + [
             Folded(one.title, "later", one.stage, one.severity, "", one.first_event, one.count, one.id)
             for one in self.all_incidents
             if one.root_id == incident_id

@@ -26,7 +26,7 @@ from alert_bridge.model import (
     Span,
     Story,
 )
-from alert_bridge.store.interface import Books, ChannelHealth, Delivery, Occurrence, Previewed, RunSummary
+from alert_bridge.store.interface import Books, ChannelHealth, Delivery, Folded, Occurrence, Previewed, RunSummary
 from instrumentation import attributes as names
 from tests.servers.memory_store import MemoryControl, MemoryTelemetry
 
@@ -288,6 +288,25 @@ def _occurrence(record: Record) -> Occurrence:
     )
 
 
+def _folded(incident_id: str) -> list[Folded]:
+    """What the failed fetch took down with it."""
+    if incident_id != FETCH:
+        return []
+    at = NOW - 14 * MINUTE + 2 * MINUTE
+    return [
+        Folded(
+            "Reconciliation input is missing: refusing to publish",
+            "consequence",
+            "reconcile",
+            Severity.CRITICAL,
+            RUN,
+            at + 11 * SECOND,
+            1,
+        ),
+        Folded("monthly_run ended with exit code 1", "end", "", Severity.ERROR, RUN, at + 12 * SECOND, 1),
+    ]
+
+
 def _preview(number: int, incident: Incident, audience: Audience, channel: str, log: list[Record], edits: int):
     here = next((index for index, record in enumerate(log) if record.uid == incident.sample.uid), len(log) - 1)
     story = Story(
@@ -301,6 +320,8 @@ def _preview(number: int, incident: Incident, audience: Audience, channel: str, 
         log_tail=tuple(log[max(here - 12, 0) : here + 3]),
         stage_path=("monthly_run", "ensemble.run", "model.run", "fetch_data"),
         run_facts=(("Host", "forecast-01"), ("Code revision", "4f2c9d1e88ab"), ("Running for", "2 min 28 s")),
+        folded=tuple((each.title, each.events) for each in _folded(incident.id)),
+        folded_in_all=len(_folded(incident.id)),
         also_told=tuple(name for key, name in AUDIENCES.items() if key not in (audience.key, "mdd")),
     )
     render = slack_payload if channel == "slack" else email_payload
@@ -391,6 +412,7 @@ def month() -> tuple[MemoryControl, MemoryTelemetry]:
     kim = Audience("monthly_run", "Monthly-Run Responsible", Duty.ACT, "@kim", ("kim@example.org",))
     control = MemoryControl(
         all_incidents=[fetch, oom, flood, old],
+        all_folded={FETCH: _folded(FETCH)},
         all_occurrences={FETCH: [_occurrence(each) for each in reversed(failed)], OOM: [_occurrence(died)]},
         all_deliveries={
             FETCH: [
