@@ -45,6 +45,8 @@ _CODE_SAYS_IT = frozenset(
 )
 _TELLS_WHERE_IN_THE_DATA = frozenset({"JSONDecodeError", "UnicodeDecodeError", "UnicodeEncodeError"})
 _NAMES_TYPES = frozenset({"TypeError", "AttributeError"})
+_RAISES = re.compile(r"\braise |warn\(")
+_VALUE = re.compile(r"<[^<>]{1,200} at 0x[0-9a-fA-F]{1,16}>|(?<![\w.'-])\d{1,19}(?![\w.'])")
 _METHOD_QUALIFIER = re.compile(r"(?:[A-Za-z_]\w{0,80}\.){1,8}(?=[A-Za-z_]\w{0,80}\(\))")
 _SUGGESTION = re.compile(r"\.? Did you (?:mean|forget).*$", re.DOTALL)
 
@@ -195,18 +197,19 @@ def _message(root: Raised) -> str:
     kind = _short(root.type)
     if kind in _TELLS_WHERE_IN_THE_DATA:
         return ""
-    last = root.frames[-1] if root.frames else None
-    in_app = last is not None and not is_library(last.path)
-    if in_app and last is not None:
-        source = last.source
-        if kind in _CODE_SAYS_IT:
-            return ""
-        if ("raise " in source or "warn(" in source) and _HAS_STRING.search(source):
-            return ""
+    source = _own_source(root)
+    if source and (kind in _CODE_SAYS_IT or (_RAISES.search(source) and _HAS_STRING.search(source))):
+        return ""
     text = root.message.split("\n", 1)[0]
-    if kind in _NAMES_TYPES:
-        return _SUGGESTION.sub("", _METHOD_QUALIFIER.sub("", text))
+    if kind in _NAMES_TYPES and not _RAISES.search(source):  # then the interpreter or a library wrote it
+        return _VALUE.sub("*", _SUGGESTION.sub("", _METHOD_QUALIFIER.sub("", text)))
     return mask(_first_sentence(text))
+
+
+def _own_source(root: Raised) -> str:
+    """The failing line, if it is the user's own."""
+    last = root.frames[-1] if root.frames else None
+    return "" if last is None or is_library(last.path) else last.source
 
 
 def _first_sentence(text: str) -> str:

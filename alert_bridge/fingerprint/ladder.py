@@ -49,7 +49,7 @@ def climb(what: Said) -> tuple[str, tuple[tuple[str, str], ...]]:
         return "stack", parts
     if what.exception_type:
         kind = what.exception_type.rpartition(".")[2]
-        message = mask(what.exception_message)
+        message = mask(_telling_line(what.exception_message))
         return "exception", (("type", kind), ("message", message), ("function", what.code_function))
     if _says_enough(what):
         return "template", (("template", what.template[:MAX_TEMPLATE_CHARS]), ("logger", what.logger))
@@ -69,6 +69,12 @@ def _traceback_in(body: str) -> str:
         return body  # with what a log shipper puts before every line
     is_heading = not first.strip() or _HEADING.match(first) is not None
     return rest if is_heading and HEADER[:-1] in rest.lstrip()[:MAX_HEADING_CHARS] else ""
+
+
+def _telling_line(message: str) -> str:
+    """The first line, or the last one of a traceback that stands where a message should."""
+    first = message.lstrip().partition("\n")[0]
+    return _last_line(message) if first.endswith(HEADER) or is_drawn(first) else first
 
 
 def _last_line(text: str) -> str:

@@ -298,3 +298,14 @@ def test_a_recursion_too_long_to_be_read_whole_is_known_by_its_ends(frames: int)
 
     assert of(Said(stacktrace=text_of(frames))) == of(Said(stacktrace=text_of(20)))
     assert of(Said(stacktrace=text_of(20))).rung == "stack"
+
+
+def test_the_address_of_a_value_is_data_also_where_type_names_are_kept() -> None:
+    text = """\
+        Traceback (most recent call last):
+          File "/app/need.py", line 4, in need
+            check(value)
+        TypeError: need int, got <app.{} object at 0x{:012x}>
+        """
+
+    assert value(text.format("Model", 0x7F14BF40BF40)) == value(text.format("Model", 0x7F4C3FDA5AC0))

@@ -100,6 +100,27 @@ def test_a_traceback_quoted_in_a_message_does_not_become_the_problem() -> None:
     assert "ValueError" not in str(told.components)
 
 
+def test_a_traceback_inside_an_exceptions_message_does_not_leak_into_its_problem() -> None:
+    quoted = 'Traceback (most recent call last):\n  File "/app/a.py", line {}, in f\n    g(x)\nKeyError: {}'
+
+    one = of(Said(exception_type="app.RemoteError", exception_message="the far side says\n" + quoted.format(1, "'a'")))
+    other = of(
+        Said(exception_type="app.RemoteError", exception_message="the far side says\n" + quoted.format(9, "'b'"))
+    )
+
+    assert one == other
+    assert "KeyError" not in str(one.components)
+
+
+def test_a_message_that_is_nothing_but_a_traceback_is_told_by_its_last_line() -> None:
+    quoted = 'Traceback (most recent call last):\n  File "/app/a.py", line 1, in f\n    g(x)\n{}'
+
+    one = of(Said(exception_type="app.RemoteError", exception_message=quoted.format("KeyError: 'a'")))
+    other = of(Said(exception_type="app.RemoteError", exception_message=quoted.format("OSError: [Errno 28] full")))
+
+    assert one.value != other.value
+
+
 def test_a_users_own_fingerprint_wins() -> None:
     assert of(Said(own="rates", body="a")).value == of(Said(own="rates", body="b", stacktrace="c")).value
 
