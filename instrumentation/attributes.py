@@ -62,6 +62,7 @@ DIGEST_CONTENT: Final = "pipeline.alerts.digest.content"
 EXIT_CODE: Final = "process.exit.code"
 EXIT_SIGNAL: Final = "pipeline.process.signal"
 OOM_KILLED: Final = "pipeline.process.oom_killed"
+OOM_VERDICT: Final = "pipeline.process.oom_verdict"  # after a SIGKILL: proven, probable, excluded, unknown
 PEAK_MEMORY: Final = "pipeline.process.peak_memory"  # bytes
 DURATION: Final = "pipeline.duration"  # seconds
 COMMAND: Final = "process.command_line"

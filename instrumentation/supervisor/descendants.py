@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import os
 import select
+import signal
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -42,10 +43,14 @@ class Death:
     peak_memory: int
     is_worker: bool  # started by multiprocessing or a fork: its parent may end it on purpose
     left_abruptly: bool  # without its exit handlers
-    is_out_of_memory: bool = False
     trace_id: str = ""  # it was started from, as its environment said; empty where it did not
     span_id: str = ""
     stage: str = ""
+
+    @property
+    def was_killed(self) -> bool:
+        """By SIGKILL, as far as the status tells."""
+        return self.status is not None and os.WIFSIGNALED(self.status) and os.WTERMSIG(self.status) == signal.SIGKILL
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from instrumentation import attributes as names
+from instrumentation.supervisor.memory import Memory
 
 __all__ = ["CRITICAL", "ERROR", "INFO", "TIMEOUT_EXIT_CODE", "WARNING", "Ending", "describe_bytes", "describe_seconds"]
 
@@ -32,23 +33,31 @@ class Ending:
     exit_code: int
     signal_number: int = 0
     is_signal_from_shell: bool = False  # the signal hit a process inside, and a shell told of it by its exit code
-    is_out_of_memory: bool = False
+    memory: Memory = Memory.UNKNOWN  # whether it was killed for memory
     is_timeout: bool = False
     is_interrupt: bool = False  # a person at the terminal ended it
+    has_victims: bool = False  # processes below it were killed for memory, whatever became of itself
 
     @classmethod
     def of(
-        cls, status: int, *, is_out_of_memory: bool = False, is_timeout: bool = False, is_interrupt: bool = False
+        cls,
+        status: int,
+        *,
+        memory: Memory = Memory.UNKNOWN,
+        is_timeout: bool = False,
+        is_interrupt: bool = False,
+        has_victims: bool = False,
     ) -> Ending:
-        """Reads a wait status as `os.waitpid` returns it."""
+        """Reads a wait status as `os.waitpid` returns it. ``memory`` counts only if it was ended by SIGKILL."""
         code = os.waitstatus_to_exitcode(status)
         if code < 0:
             return cls(
                 _SHELL_SIGNAL_BASE - code,
                 signal_number=-code,
-                is_out_of_memory=is_out_of_memory,
+                memory=memory,
                 is_timeout=is_timeout,
                 is_interrupt=is_interrupt and -code == signal.SIGINT,
+                has_victims=has_victims,
             )
         told = code - _SHELL_SIGNAL_BASE
         from_shell = told in _TOLD_BY_SHELL
@@ -56,10 +65,16 @@ class Ending:
             code,
             signal_number=told if from_shell else 0,
             is_signal_from_shell=from_shell,
-            is_out_of_memory=is_out_of_memory and code != 0,
+            memory=memory,
             is_timeout=is_timeout,
             is_interrupt=is_interrupt and code != 0,
+            has_victims=has_victims,
         )
+
+    @property
+    def is_out_of_memory(self) -> bool:
+        """It was killed for memory, and that is proven."""
+        return self.signal_number == signal.SIGKILL and self.memory is Memory.PROVEN
 
     @property
     def is_success(self) -> bool:
@@ -95,9 +110,11 @@ class Ending:
         """Its level: a signal is critical, as nothing in the program could tell of it; a person's Ctrl-C is not."""
         if self.is_interrupt:
             return WARNING
-        if self.is_timeout or self.signal_number or self.is_out_of_memory:
+        if self.is_timeout or self.signal_number:
             return CRITICAL
-        return ERROR if self.exit_code else INFO
+        if self.exit_code:
+            return CRITICAL if self.has_victims else ERROR
+        return INFO
 
     @property
     def words(self) -> str:
@@ -106,22 +123,24 @@ class Ending:
             return "was stopped because it ran longer than allowed"
         if self.is_interrupt:
             return "was interrupted from the keyboard"
+        by_signal = f"was ended by {self.signal_name}{self._hint}"
         if self.is_out_of_memory:
-            return f"was killed for using too much memory ({self._how})"
+            by_signal = f"was killed for memory ({self.signal_name})"
         if self.is_signal_from_shell:
-            return f"ended with exit code {self.exit_code}: a process in it was ended by {self.signal_name}{self._hint}"
+            return f"ended with exit code {self.exit_code}: a process in it {by_signal}"
         if self.signal_number:
-            return f"was ended by {self.signal_name}{self._hint}"
-        return f"ended with exit code {self.exit_code}"
-
-    @property
-    def _how(self) -> str:
-        return self.signal_name or f"exit code {self.exit_code}"
+            return by_signal
+        after = ", after a process in it was killed for memory" if self.has_victims and self.exit_code else ""
+        return f"ended with exit code {self.exit_code}{after}"
 
     @property
     def _hint(self) -> str:
+        if self.signal_number == signal.SIGKILL:
+            return {
+                Memory.PROBABLE: ", probably for memory",
+                Memory.EXCLUDED: ", not by the kernel for memory",
+            }.get(self.memory, " (often the system's answer to too little memory)")
         return {
-            signal.SIGKILL: " (often the system's answer to too little memory)",
             signal.SIGSEGV: " (a crash in compiled code)",
             signal.SIGABRT: " (a crash in compiled code)",
             signal.SIGBUS: " (a crash in compiled code, or a full disk)",

@@ -1,49 +1,133 @@
-"""Out-of-memory kills and memory peaks, as far as the kernel tells an ordinary user."""
+"""Out-of-memory kills and memory peaks, as far as the kernel tells an ordinary user; and what follows from them.
+
+The kernel counts each kill before it sends the signal: for the control group of the victim (`memory.events`, in version
+1 `memory.oom_control`), and for the whole machine (`/proc/vmstat`, whose count also covers other containers).
+"""
 
 from __future__ import annotations
 
+import enum
 import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-__all__ = ["oom_kills", "peak_of"]
+__all__ = ["Memory", "OomKills", "OomWatch", "judge", "peak_of"]
 
-_CGROUPS: Final = Path("/proc/self/cgroup")
-_V2_ROOTS: Final = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified"))
-_V1_ROOT: Final = Path("/sys/fs/cgroup/memory")
+NEAR_THE_LIMIT: Final = 0.9  # of the memory that there is: a kill at such a peak was probably for memory
+_PROC: Final = Path("/proc")
+_CGROUPS: Final = Path("/sys/fs/cgroup")
 _COUNT: Final = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
-_PEAK: Final = re.compile(rb"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
+_TOTAL: Final = re.compile(r"^MemTotal:\s+(\d+) kB$", re.MULTILINE)
+_PEAK: Final = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
+_LIMIT: Final = re.compile(r"^(\d+)$", re.MULTILINE)  # in version 2 also `max`
 
 
-def oom_kills() -> int | None:
-    """How often the kernel's out-of-memory killer struck in our control group; None where it does not say."""
-    try:
-        lines = _CGROUPS.read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        inside = path.lstrip("/")
-        if not controllers:
-            files = [root / place / "memory.events" for root in _V2_ROOTS for place in (inside, "")]
-        elif "memory" in controllers.split(","):
-            files = [_V1_ROOT / place / "memory.oom_control" for place in (inside, "")]
-        else:
-            continue
-        for file in files:
-            try:
-                found = _COUNT.search(file.read_text(encoding="ascii"))
-            except OSError:
+class Memory(enum.Enum):
+    """Whether a process was killed for memory."""
+
+    PROVEN = "proven"  # the kernel counted it, in the control group that the process was in
+    PROBABLE = "probable"
+    EXCLUDED = "excluded"  # the kernel killed nobody for memory
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class OomKills:
+    """How often the kernel killed for memory: in the run's control groups, on the machine. None: it does not say."""
+
+    here: int | None = None
+    machine: int | None = None
+
+
+def judge(kills: OomKills, killed: int, peak: int, limit: int) -> Memory:
+    """What an end by SIGKILL was for.
+
+    Args:
+        kills: what the kernel counted meanwhile.
+        killed: how many of our processes were ended by SIGKILL in that time: the kernel does not name its victims.
+        peak: the most memory that the process had, in bytes.
+        limit: what there is for it, in bytes; 0 if unknown.
+    """
+    if kills.here is not None and kills.here >= max(killed, 1):
+        return Memory.PROVEN
+    if kills.here or kills.machine or (limit and peak >= NEAR_THE_LIMIT * limit):
+        return Memory.PROBABLE
+    return Memory.UNKNOWN if kills.here is None and kills.machine is None else Memory.EXCLUDED
+
+
+@dataclass(slots=True)
+class OomWatch:
+    """Counts from its making on. ``proc`` and ``cgroups`` are where the kernel shows itself."""
+
+    proc: Path = _PROC
+    cgroups: Path = _CGROUPS
+    _groups: dict[Path, tuple[Path, int]] = field(default_factory=dict)  # counter → its limit's file, count at first
+    _machine: int | None = None
+    _seen: OomKills = field(default_factory=OomKills)
+
+    def __post_init__(self) -> None:
+        self._machine = _number_in(self.proc / "vmstat", _COUNT)
+        self.include("self")
+
+    def include(self, pid: int | str) -> None:
+        """Also watches the control group of a process, which may be another than ours."""
+        try:
+            lines = (self.proc / str(pid) / "cgroup").read_text(encoding="utf-8").splitlines()
+        except OSError:
+            return
+        for line in lines:
+            _, controllers, path = line.split(":", 2)
+            inside = path.lstrip("/")
+            # Within a container the path may be the host's, and the mount the container's own.
+            if not controllers:
+                roots = (self.cgroups, self.cgroups / "unified")
+                files = [(root / place, "memory.events", "memory.max") for root in roots for place in (inside, "")]
+            elif "memory" in controllers.split(","):
+                root = self.cgroups / "memory"
+                files = [(root / place, "memory.oom_control", "memory.limit_in_bytes") for place in (inside, "")]
+            else:
                 continue
-            if found:
-                return int(found[1])
-    return None
+            for folder, counter, limit in files:
+                count = _number_in(folder / counter, _COUNT)
+                if count is not None:
+                    self._groups.setdefault(folder / counter, (folder / limit, count))
+                    break
+
+    def all(self) -> OomKills:
+        """The kills since the beginning."""
+        counts = {file: _number_in(file, _COUNT) for file in self._groups}
+        here = [count - self._groups[file][1] for file, count in counts.items() if count is not None]
+        machine = _number_in(self.proc / "vmstat", _COUNT)
+        return OomKills(
+            sum(here) if here else None,
+            machine - self._machine if machine is not None and self._machine is not None else None,
+        )
+
+    def new(self) -> OomKills:
+        """The kills since this was last asked."""
+        before, self._seen = self._seen, self.all()
+        return OomKills(
+            None if self._seen.here is None else self._seen.here - (before.here or 0),
+            None if self._seen.machine is None else self._seen.machine - (before.machine or 0),
+        )
+
+    def limit(self) -> int:
+        """The bytes that there are for the run: its control groups' smallest limit, or the machine's; 0 if unknown."""
+        limits = [(_number_in(self.proc / "meminfo", _TOTAL) or 0) * 1024]
+        for file, _ in self._groups.values():
+            limits.append(_number_in(file, _LIMIT) or 0)
+        return min((limit for limit in limits if limit), default=0)
 
 
 def peak_of(pid: int) -> int:
     """The most memory that a running process had at once, in bytes; 0 if it is gone."""
+    return (_number_in(_PROC / str(pid) / "status", _PEAK) or 0) * 1024
+
+
+def _number_in(file: Path, pattern: re.Pattern[str]) -> int | None:
     try:
-        found = _PEAK.search(Path(f"/proc/{pid}/status").read_bytes())
+        found = pattern.search(file.read_text(encoding="utf-8", errors="replace"))
     except OSError:
-        return 0
-    return int(found[1]) * 1024 if found else 0
+        return None
+    return int(found[1]) if found else None

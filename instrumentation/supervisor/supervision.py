@@ -18,12 +18,12 @@ from instrumentation.sender import linger
 from instrumentation.sender.logfile import RunLog, keep_within, log_path
 from instrumentation.sender.own_redaction import OwnRedaction, load
 from instrumentation.sender.sender import Report, Sender
-from instrumentation.supervisor import memory
 from instrumentation.supervisor.descendants import Death, Descendants, become_subreaper
 from instrumentation.supervisor.ending import Ending
 from instrumentation.supervisor.launch import CHILD_PATH, Launch
 from instrumentation.supervisor.limits import Limits
 from instrumentation.supervisor.listening import Listener, Place
+from instrumentation.supervisor.memory import OomWatch, judge
 from instrumentation.supervisor.processes import below
 from instrumentation.supervisor.spawning import Program
 from instrumentation.supervisor.stacks import dump_stacks
@@ -79,7 +79,7 @@ class Supervision:
         self._next_heartbeat = launch.started + HEARTBEAT_EVERY_S
         self._asked_to_stop_at: float | None = None
         self._is_killed = False
-        self._oom_kills = memory.oom_kills()
+        self._oom = OomWatch()
         self._peak_below = 0
 
     def _load_redaction(self) -> OwnRedaction | None:
@@ -101,6 +101,7 @@ class Supervision:
             self._teller.not_started(str(failure), failure.exit_code if failure else 1)
             return Outcome(Ending(failure.exit_code if failure else 1), 0, self._ship_and_clear(), self._folder.path)
         self._descendants.program_pid = program.pid
+        self._oom.include(program.pid)
         self._descendants.own_pids = self._launch.output.copier_pids
         become_subreaper()
         self._sender.start()
@@ -178,13 +179,17 @@ class Supervision:
                 os.kill(pid, number)
 
     def _tell_deaths(self, orphans: Sequence[tuple[int, int, int]] = ()) -> None:
-        for death in self._descendants.deaths(orphans):
+        deaths = self._descendants.deaths(orphans)
+        if not deaths:
+            return
+        kills, killed = self._oom.new(), sum(death.was_killed for death in deaths)
+        for death in deaths:
             self._peak_below = max(self._peak_below, death.peak_memory)
             self._sender.catch_up()  # what it said last is in its journal, but perhaps not here yet
             if self._asked_to_stop_at is None:  # else it was us
                 last = self._listener.last_records(death.pid)
-                place = self._place_of(death)
-                self._teller.death(replace(death, is_out_of_memory=self._oom_struck()), place, last)
+                memory = judge(kills, killed, death.peak_memory, self._oom.limit())
+                self._teller.death(death, memory, self._place_of(death), last)
 
     def _place_of(self, death: Death) -> Place:
         """Where a process died: in the span of its last record, else in the one that it was started from."""
@@ -193,11 +198,6 @@ class Supervision:
             place = replace(place, trace_id=death.trace_id, span_id=death.span_id)
         return replace(place, stage=place.stage or death.stage or self._listener.stage)
 
-    def _oom_struck(self) -> bool:
-        """Whether the kernel killed for memory since we last looked."""
-        before, self._oom_kills = self._oom_kills, memory.oom_kills()
-        return before is not None and self._oom_kills is not None and self._oom_kills > before
-
     # ── the end ──
 
     def _conclude(self, program: Program) -> Outcome:
@@ -205,9 +205,11 @@ class Supervision:
         duration = time.monotonic() - self._launch.started
         self._sender.catch_up()  # a process may have begun and died since the last look
         self._tell_deaths()
+        peak_memory = max(program.peak_memory, self._peak_below)
         ending = Ending.of(
             program.status,
-            is_out_of_memory=self._oom_struck(),
+            memory=judge(self._oom.all(), 1, peak_memory, self._oom.limit()),
+            has_victims=bool(self._oom.all().here),
             is_timeout=self._asked_to_stop_at is not None,
             is_interrupt=program.was_interrupted,
         )
@@ -222,7 +224,7 @@ class Supervision:
             ending,
             pid=program.pid,
             duration=duration,
-            peak_memory=max(program.peak_memory, self._peak_below),
+            peak_memory=peak_memory,
             cpu_seconds=program.cpu_seconds,
             tails=self._launch.output.tails(),
             last_records=self._listener.last_records(program.pid),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -13,6 +14,7 @@ from instrumentation.supervisor.descendants import Death, Unreached
 from instrumentation.supervisor.ending import CRITICAL, ERROR, INFO, WARNING, Ending, describe_seconds
 from instrumentation.supervisor.launch import Launch
 from instrumentation.supervisor.listening import Place
+from instrumentation.supervisor.memory import Memory
 from instrumentation.supervisor.naming import name_of
 from instrumentation.supervisor.output import Tails
 
@@ -80,20 +82,22 @@ class Teller:
         facts = {names.LOST_RECORDS: count}
         self._tell(WARNING, "%d records could not be kept: no room for the journal", [count], attributes=facts)
 
-    def death(self, death: Death, place: Place, last_records: str = "") -> bool:
+    def death(self, death: Death, memory: Memory, place: Place, last_records: str = "") -> bool:
         """A process below the program is gone, if that is worth telling; says whether it was.
 
         An exit code is told by the process's own records and by whoever waits for it; a pool ends its workers by
-        signals, and somebody who sends SIGTERM wants it. What is left nobody else can tell.
+        SIGKILL, if it is not the kernel for memory, and somebody who sends SIGTERM wants it. What is left nobody else
+        can tell.
         """
-        if death.is_worker:
-            return False
         if death.status is None:
-            if death.left_abruptly:
-                self._death(death, "ended without its exit handlers: killed, or crashed", None, place, last_records)
-            return death.left_abruptly
-        ending = Ending.of(death.status, is_out_of_memory=death.is_out_of_memory)
-        if not ending.is_crash:
+            if death.left_abruptly and not death.is_worker:
+                words = "ended without its exit handlers: killed, or crashed"
+                words += ", probably for memory" if memory in {Memory.PROVEN, Memory.PROBABLE} else ""
+                self._death(death, words, None, place, last_records)
+                return True
+            return False
+        ending = Ending.of(death.status, memory=memory)
+        if not ending.is_crash or (death.is_worker and death.was_killed and memory is not Memory.PROVEN):
             return False
         self._death(death, ending.words, ending, place, last_records)
         return True
@@ -104,7 +108,8 @@ class Teller:
             names.PROCESS_PID: death.pid,
             names.EXIT_CODE: ending.exit_code if ending else None,
             names.EXIT_SIGNAL: ending.signal_name if ending else "",
-            names.OOM_KILLED: death.is_out_of_memory or None,
+            names.OOM_KILLED: (ending is not None and ending.is_out_of_memory) or None,
+            names.OOM_VERDICT: ending.memory.value if ending and death.was_killed else "",
             names.PEAK_MEMORY: death.peak_memory or None,
             names.MODEL_NAME: place.model,
             names.WANDB_RUN_URL: place.wandb_run,
@@ -142,6 +147,7 @@ class Teller:
             names.EXIT_CODE: ending.exit_code,
             names.EXIT_SIGNAL: ending.signal_name,
             names.OOM_KILLED: ending.is_out_of_memory or None,
+            names.OOM_VERDICT: ending.memory.value if ending.signal_number == signal.SIGKILL else "",
             names.PEAK_MEMORY: peak_memory,
             names.DURATION: round(duration, 3),
             names.COMMAND: self._command,

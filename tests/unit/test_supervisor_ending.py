@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from instrumentation.supervisor.ending import CRITICAL, ERROR, INFO, WARNING, Ending, describe_bytes, describe_seconds
+from instrumentation.supervisor.memory import Memory
 from instrumentation.supervisor.naming import name_of
 from instrumentation.supervisor.output import last_lines
 
@@ -29,8 +30,9 @@ def exited(code: int) -> int:
         (Ending.of(exited(1), is_interrupt=True), "cancellation", WARNING, 1),
         (Ending.of(exited(0), is_interrupt=True), "success", INFO, 0),
         (Ending.of(signal.SIGTERM, is_timeout=True), "timeout", CRITICAL, 143),
-        (Ending.of(exited(1), is_out_of_memory=True), "failure", CRITICAL, 1),
-        (Ending.of(exited(0), is_out_of_memory=True), "success", INFO, 0),
+        (Ending.of(exited(1), memory=Memory.PROVEN), "failure", ERROR, 1),
+        (Ending.of(exited(1), has_victims=True), "failure", CRITICAL, 1),
+        (Ending.of(exited(0), has_victims=True), "success", INFO, 0),
     ],
 )
 def test_an_ending_has_the_result_and_level_that_it_deserves(
@@ -43,7 +45,28 @@ def test_words_tell_what_a_tired_person_needs() -> None:
     assert Ending.of(exited(3)).words == "ended with exit code 3"
     assert Ending.of(signal.SIGKILL).words.startswith("was ended by SIGKILL (often the system's answer to")
     assert Ending.of(exited(137)).words.startswith("ended with exit code 137: a process in it was ended by SIGKILL")
-    assert Ending.of(signal.SIGKILL, is_out_of_memory=True).words == "was killed for using too much memory (SIGKILL)"
+
+
+@pytest.mark.parametrize(
+    ("memory", "words"),
+    [
+        (Memory.PROVEN, "was killed for memory (SIGKILL)"),
+        (Memory.PROBABLE, "was ended by SIGKILL, probably for memory"),
+        (Memory.EXCLUDED, "was ended by SIGKILL, not by the kernel for memory"),
+        (Memory.UNKNOWN, "was ended by SIGKILL (often the system's answer to too little memory)"),
+    ],
+)
+def test_a_kill_is_said_to_be_for_memory_only_as_far_as_that_is_known(memory: Memory, words: str) -> None:
+    assert Ending.of(signal.SIGKILL, memory=memory).words == words
+    assert Ending.of(exited(137), memory=memory).words == f"ended with exit code 137: a process in it {words}"
+    assert Ending.of(signal.SIGSEGV, memory=memory).words == "was ended by SIGSEGV (a crash in compiled code)"
+    assert Ending.of(exited(1), memory=memory).words == "ended with exit code 1"
+
+
+def test_a_failure_after_the_kill_of_a_process_below_names_it() -> None:
+    assert Ending.of(exited(1), has_victims=True).words == (
+        "ended with exit code 1, after a process in it was killed for memory"
+    )
 
 
 @pytest.mark.parametrize("number", [40, 64])

@@ -1,0 +1,187 @@
+"""Programs that the kernel kills for memory, in a real memory control group; and one that somebody else kills."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+
+from tests.servers.receiver import Receiver
+
+# One after the other: a kill for memory is seen on the whole machine.
+pytestmark = pytest.mark.xdist_group("out of memory")
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+RUN = (sys.executable, "-m", "alert_bridge.cli", "run", "--pipeline", "p", "--")
+CGROUPS = Path("/sys/fs/cgroup")
+PYTHON = Path(sys.executable).name
+TIMEOUT_S = 120
+LIMIT_BYTES = 160 << 20
+EATS = "held = []\nwhile True: held.append(bytearray(1 << 20))"
+PARENT = f"""
+import subprocess, sys
+code = subprocess.run([sys.executable, "-c", {EATS!r}]).returncode
+sys.exit(1 if code else 0)
+"""
+POOL = f"""
+import concurrent.futures, logging, sys
+def eat(_):
+    logging.warning("eating")
+    exec({EATS!r})
+if __name__ == "__main__":
+    with concurrent.futures.ProcessPoolExecutor(1) as pool:
+        try:
+            pool.submit(eat, 1).result()
+        except concurrent.futures.process.BrokenProcessPool:
+            sys.exit(4)
+"""
+
+
+def own_group() -> tuple[Path, str]:
+    """The folder of this process's memory control group, and the name of the file with its limit."""
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if "memory" in controllers.split(","):
+            return CGROUPS / "memory" / path.lstrip("/"), "memory.limit_in_bytes"
+        if not controllers and (CGROUPS / path.lstrip("/") / "memory.events").exists():
+            return CGROUPS / path.lstrip("/"), "memory.max"
+    return CGROUPS / "none", ""
+
+
+@pytest.fixture
+def group() -> Iterator[Path]:
+    """A control group within our own with little memory; removed when its processes are gone."""
+    parent, limit = own_group()
+    made = parent / f"pipeline-alerts-test-{os.getpid()}"
+    try:
+        made.mkdir()
+    except OSError as error:
+        pytest.skip(f"no control group can be made here: {error.strerror}")
+    try:
+        try:
+            (made / limit).write_text(str(LIMIT_BYTES))
+        except OSError as error:
+            pytest.skip(f"no limit can be set on a control group here: {error.strerror}")
+        yield made
+    finally:
+        ends_at = time.monotonic() + TIMEOUT_S
+        while True:
+            try:
+                made.rmdir()
+                break
+            except OSError:
+                if time.monotonic() > ends_at:
+                    raise
+                time.sleep(0.05)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as started:
+        yield started
+
+
+def run(receiver: Receiver, folder: Path, source: str, group: Path | None = None) -> subprocess.CompletedProcess[bytes]:
+    (folder / "program.py").write_text(source)
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_ALERTS_", "OTEL_"))}
+    environ = {
+        **clean,
+        "XDG_STATE_HOME": str(folder / "state"),
+        "PYTHONPATH": str(ROOT),
+        "PIPELINE_ALERTS_ENDPOINT": receiver.url,
+        "PIPELINE_ALERTS_LINGER_SECONDS": "60",
+    }
+    into = f"echo $$ > {group}/cgroup.procs && " if group else ""
+    return subprocess.run(
+        ["sh", "-c", f'{into}exec "$@"', "sh", *RUN, sys.executable, "program.py"],
+        env=environ, cwd=folder, capture_output=True, timeout=TIMEOUT_S,
+    )  # fmt: skip
+
+
+def deaths(receiver: Receiver, count: int) -> dict[str, LogRecord]:
+    """By what they say, as soon as all are there."""
+    ends_at = time.monotonic() + TIMEOUT_S
+    while True:
+        found = {
+            record.body.string_value: record
+            for record in receiver.records()
+            if record.event_name == "pipeline.process.died"
+        }
+        if len(found) >= count or time.monotonic() > ends_at:
+            return found
+        time.sleep(0.05)
+
+
+def said(record: LogRecord, name: str) -> object:
+    for pair in record.attributes:
+        if pair.key == name:
+            return getattr(pair.value, pair.value.WhichOneof("value") or "string_value")
+    return None
+
+
+def test_a_program_that_the_kernel_kills_for_memory_is_said_to_be(
+    group: Path, receiver: Receiver, tmp_path: Path
+) -> None:
+    done = run(receiver, tmp_path, EATS, group)
+
+    assert done.returncode == -9
+    ((body, died),) = deaths(receiver, 1).items()
+    assert body == "p was killed for memory (SIGKILL)"
+    assert said(died, "pipeline.process.oom_killed") is True
+    assert said(died, "pipeline.process.oom_verdict") == "proven"
+    assert LIMIT_BYTES / 2 < int(str(said(died, "pipeline.process.peak_memory"))) < LIMIT_BYTES
+
+
+def test_a_process_below_is_told_too_and_named_as_what_the_program_failed_of(
+    group: Path, receiver: Receiver, tmp_path: Path
+) -> None:
+    done = run(receiver, tmp_path, PARENT, group)
+
+    assert done.returncode == 1
+    found = deaths(receiver, 2)
+    assert sorted(found) == [
+        "p ended with exit code 1, after a process in it was killed for memory",
+        f"{PYTHON} was killed for memory (SIGKILL)",
+    ]
+    assert said(found[f"{PYTHON} was killed for memory (SIGKILL)"], "pipeline.process.oom_killed") is True
+
+
+def test_a_worker_of_a_pool_is_told_of_if_it_was_killed_for_memory(
+    group: Path, receiver: Receiver, tmp_path: Path
+) -> None:
+    done = run(receiver, tmp_path, POOL, group)
+
+    assert done.returncode == 4
+    assert sorted(deaths(receiver, 2)) == [
+        "p ended with exit code 4, after a process in it was killed for memory",
+        "program was killed for memory (SIGKILL)",
+    ]
+
+
+def test_a_kill_that_was_not_for_memory_is_not_blamed_on_it(receiver: Receiver, tmp_path: Path) -> None:
+    done = run(receiver, tmp_path, "import os; os.kill(os.getpid(), 9)")
+
+    assert done.returncode == -9
+    ((body, died),) = deaths(receiver, 1).items()
+    assert body == "p was ended by SIGKILL, not by the kernel for memory"
+    assert said(died, "pipeline.process.oom_killed") is None
+    assert said(died, "pipeline.process.oom_verdict") == "excluded"
+
+
+def test_a_program_that_runs_into_a_limit_of_its_own_fails_and_is_not_killed(
+    receiver: Receiver, tmp_path: Path
+) -> None:
+    limited = f"import resource\nresource.setrlimit(resource.RLIMIT_AS, ({LIMIT_BYTES}, {LIMIT_BYTES}))\n{EATS}"
+
+    done = run(receiver, tmp_path, limited)
+
+    assert done.returncode == 1
+    ((body, died),) = deaths(receiver, 1).items()
+    assert body == "p ended with exit code 1"
+    assert "MemoryError" in str(said(died, "pipeline.process.stderr_tail"))

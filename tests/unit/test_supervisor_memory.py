@@ -1,0 +1,120 @@
+"""What the kernel's counters say of out-of-memory kills, in each of their layouts, and what follows from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from instrumentation.supervisor.memory import Memory, OomKills, OomWatch, judge
+
+GIB = 1 << 30
+
+# /proc/self/cgroup, the folder of the group below the mount, the counter's file, the limit's file.
+LAYOUTS = {
+    "v2": ("0::/user.slice/run.scope", "user.slice/run.scope", "memory.events", "memory.max"),
+    "v2 in a container": ("0::/", "", "memory.events", "memory.max"),
+    "v2 in a container that sees the host's path": ("0::/../docker/abc", "", "memory.events", "memory.max"),
+    "v2 beside v1": ("1:name=systemd:/\n0::/a", "unified/a", "memory.events", "memory.max"),
+    "v1": (
+        "5:cpu,cpuacct:/b\n4:memory:/job_7/step_0\n0::/",
+        "memory/job_7/step_0",
+        "memory.oom_control",
+        "memory.limit_in_bytes",
+    ),
+    "v1 in a container": ("4:memory:/docker/abc", "memory", "memory.oom_control", "memory.limit_in_bytes"),
+}
+CONTENT = {
+    "memory.events": "low 0\nhigh 12\nmax 40\noom 3\noom_kill {}\noom_group_kill 0\n",
+    "memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill {}\n",
+}
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """Its files, as an ordinary process sees them."""
+
+    proc: Path
+    cgroups: Path
+    counter: Path
+    limit: Path
+
+    def kill(self, here: int, machine: int) -> None:
+        """So many kills by now."""
+        self.counter.write_text(CONTENT[self.counter.name].format(here))
+        (self.proc / "vmstat").write_text(f"nr_free_pages 1\noom_kill {machine}\npgfault 3\n")
+
+
+@pytest.fixture(params=LAYOUTS)
+def kernel(request: pytest.FixtureRequest, tmp_path: Path) -> Kernel:
+    said, folder, counter, limit = LAYOUTS[request.param]
+    group = tmp_path / "cgroups" / folder
+    group.mkdir(parents=True)
+    (tmp_path / "proc" / "self").mkdir(parents=True)
+    (tmp_path / "proc" / "self" / "cgroup").write_text(f"{said}\n")
+    (tmp_path / "proc" / "meminfo").write_text(f"MemTotal:       {16 * GIB // 1024} kB\nMemFree: 1 kB\n")
+    found = Kernel(tmp_path / "proc", tmp_path / "cgroups", group / counter, group / limit)
+    found.kill(here=2, machine=5)
+    return found
+
+
+def test_kills_are_counted_from_the_start_and_from_look_to_look(kernel: Kernel) -> None:
+    watch = OomWatch(kernel.proc, kernel.cgroups)
+
+    first = watch.new()
+    kernel.kill(here=3, machine=7)
+    second = watch.new()
+    third = watch.new()
+
+    assert (first, second, third) == (OomKills(0, 0), OomKills(1, 2), OomKills(0, 0))
+    assert watch.all() == OomKills(1, 2)
+
+
+@pytest.mark.parametrize(
+    ("said", "limit"), [("max", 16 * GIB), (str(4 * GIB), 4 * GIB), (str((1 << 63) - 4096), 16 * GIB)]
+)
+def test_the_limit_is_the_groups_or_the_machines(kernel: Kernel, said: str, limit: int) -> None:
+    kernel.limit.write_text(f"{said}\n")
+
+    assert OomWatch(kernel.proc, kernel.cgroups).limit() == limit
+
+
+def test_the_group_of_a_program_that_has_one_of_its_own_counts_too(tmp_path: Path) -> None:
+    for pid, group in (("self", "shell"), ("77", "job")):
+        (tmp_path / "proc" / pid).mkdir(parents=True)
+        (tmp_path / "proc" / pid / "cgroup").write_text(f"0::/{group}\n")
+        (tmp_path / "cgroups" / group).mkdir(parents=True)
+        (tmp_path / "cgroups" / group / "memory.events").write_text("oom_kill 4\n")
+    watch = OomWatch(tmp_path / "proc", tmp_path / "cgroups")
+
+    watch.include(77)
+    (tmp_path / "cgroups" / "job" / "memory.events").write_text("oom_kill 5\n")
+
+    assert watch.all() == OomKills(here=1)
+
+
+def test_a_kernel_that_says_nothing_is_no_kernel_that_killed_nobody(tmp_path: Path) -> None:
+    watch = OomWatch(tmp_path, tmp_path)
+
+    assert (watch.all(), watch.new(), watch.limit()) == (OomKills(None, None), OomKills(None, None), 0)
+
+
+@pytest.mark.parametrize(
+    ("kills", "killed", "peak", "verdict"),
+    [
+        (OomKills(1, 1), 1, 0, Memory.PROVEN),
+        (OomKills(1, 1), 0, 0, Memory.PROVEN),  # a shell told of it
+        (OomKills(1, 1), 2, 0, Memory.PROBABLE),  # which of the two is not said
+        (OomKills(2, 2), 2, 0, Memory.PROVEN),
+        (OomKills(0, 1), 1, 0, Memory.PROBABLE),  # perhaps another container's
+        (OomKills(None, 1), 1, 0, Memory.PROBABLE),
+        (OomKills(0, 0), 1, 15 * GIB, Memory.PROBABLE),  # by somebody who came before the kernel
+        (OomKills(0, 0), 1, 2 * GIB, Memory.EXCLUDED),
+        (OomKills(None, 0), 1, 2 * GIB, Memory.EXCLUDED),
+        (OomKills(None, None), 1, 2 * GIB, Memory.UNKNOWN),
+        (OomKills(None, None), 1, 15 * GIB, Memory.PROBABLE),
+    ],
+)
+def test_a_verdict_goes_as_far_as_its_evidence(kills: OomKills, killed: int, peak: int, verdict: Memory) -> None:
+    assert judge(kills, killed, peak, limit=16 * GIB) is verdict
