@@ -1,6 +1,7 @@
 """What the rooms above may ask of the stores. Reading only: each writer is the store's own.
 
-Two implementations of `TelemetryReader` answer alike: SQLite here, ClickHouse where one machine is too small.
+`TelemetryReader` is the seam for a second store; today's reads telemetry.db. What a Collector writes to ClickHouse as
+well is read there, by SQL that serves both (docs/operations.md).
 """
 
 from __future__ import annotations
@@ -170,7 +171,7 @@ class Wishes(Protocol):
 
 
 class TelemetryReader(Protocol):
-    """Logs and spans. Bound every question by a run or a trace: both stores answer those in milliseconds."""
+    """Logs and spans. Bound every question by a run or a trace: the store answers those in milliseconds."""
 
     def runs(self, *, limit: int = 50) -> Sequence[RunSummary]: ...
     def run(self, run_id: str) -> RunSummary | None: ...
