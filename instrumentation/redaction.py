@@ -1,7 +1,8 @@
 """Redaction: secrets and personal paths out of text and attributes. Pure, stdlib only; also used by the bridge.
 
 Every rule hides behind literals that a text must contain before its pattern is tried, because almost no text contains
-one: a harmless line costs about a microsecond. No pattern can backtrack beyond a fixed window, so no text is slow.
+one; and a text that differs from a harmless one only in its numbers is known to be harmless without a look. No pattern
+can backtrack beyond a fixed window, so no text is slow.
 When in doubt a value is redacted: a lost word costs a look into the local log, a leaked password costs a rotation.
 """
 
@@ -29,6 +30,7 @@ _OPEN_MARK: Final = "[redacted"  # what is left of a mark where a value ends at 
 MAX_DEPTH: Final = 12  # levels of nesting that are looked into; what lies deeper is replaced
 _CACHE_ENTRIES: Final = 4096
 _CACHE_MAX_CHARACTERS: Final = 200  # longer texts are hardly ever seen twice
+_DIGITS: Final = b"0123456789"
 
 # What follows a secret's name without being one: states, not values.
 _HARMLESS_VALUES: Final = frozenset(
@@ -201,8 +203,55 @@ _EMAIL: Final = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,6
 _SECRET_KEY: Final = re.compile(rf"(?i)(?:{_STRONG})|(?:{_WEAK}|[a-z0-9]token)$|\bdsn$")
 
 
-def _scrub(text: str) -> str:
-    lowered = text.lower()
+def _without_digits(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass").translate(None, _DIGITS)
+
+
+def _literals_by_character() -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """All rules' literals without their digits, each under a character that a text with it must have, if there is one.
+
+    A text that contains a literal contains it without digits when both are rid of them: what is left out in both is
+    the same. So a text without any of these, once rid of its digits, is one that no rule would be tried on.
+    """
+    grouped: dict[str, set[str]] = {}
+    for rule in _RULES:
+        for literal in rule.literals:
+            punctuation = next((one for one in literal if not one.isalnum()), "")
+            for character in punctuation or rule.gate or [""]:
+                grouped.setdefault(character, set()).add(_without_digits(literal).decode())
+    return tuple((character, tuple(sorted(literals))) for character, literals in sorted(grouped.items()))
+
+
+_LITERALS: Final = _literals_by_character()
+_harmless: Final[set[bytes]] = set()  # texts without their digits
+
+
+# Letters that a pattern takes for an s or an i where it ignores case, beside those that lower case makes of others.
+_LIKE_ASCII: Final = str.maketrans(
+    {
+        "\N{LATIN SMALL LETTER LONG S}": "s",
+        "\N{LATIN SMALL LETTER DOTLESS I}": "i",
+        "\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}": "i",
+    }
+)
+
+
+def _lowered(text: str) -> str:
+    return text.lower() if text.isascii() else text.translate(_LIKE_ASCII).lower()
+
+
+def _is_suspicious(shape: bytes) -> bool:
+    lowered = _lowered(shape.decode("utf-8", "surrogatepass"))
+    for character, literals in _LITERALS:
+        if character in lowered:
+            for literal in literals:
+                if literal in lowered:
+                    return True
+    return False
+
+
+def _apply_rules(text: str) -> str:
+    lowered = _lowered(text)
     for gate, rules in _RULES_BY_GATE:
         for character in gate:
             if character in lowered:
@@ -218,17 +267,27 @@ def _scrub(text: str) -> str:
     return text
 
 
-_scrub_cached = lru_cache(_CACHE_ENTRIES)(_scrub)
+def scrub_new_text(text: str) -> str:
+    """What `scrub_text` does, for a text of which only the like was seen before, such as a formatted message."""
+    if len(text) > _CACHE_MAX_CHARACTERS:
+        return _apply_rules(text)
+    shape = _without_digits(text)
+    if shape in _harmless:
+        return text
+    if _is_suspicious(shape):
+        return _apply_rules(text)
+    if len(_harmless) >= _CACHE_ENTRIES:
+        _harmless.clear()
+    _harmless.add(shape)
+    return text
+
+
+_scrub_cached = lru_cache(_CACHE_ENTRIES)(scrub_new_text)
 
 
 def scrub_text(text: str) -> str:
     """The text with secrets replaced by ``[redacted]`` and home folders by ``~``; twice is the same as once."""
-    return _scrub_cached(text) if len(text) <= _CACHE_MAX_CHARACTERS else _scrub(text)
-
-
-def scrub_new_text(text: str) -> str:
-    """The same for a text that was never seen before, such as a formatted message: it need not be remembered."""
-    return _scrub(text)
+    return _scrub_cached(text) if len(text) <= _CACHE_MAX_CHARACTERS else _apply_rules(text)
 
 
 def scrub_emails(text: str) -> str:

@@ -7,10 +7,9 @@ import os
 from pathlib import Path
 from typing import Final
 
-from instrumentation.sender.journals import MAX_LINE_BYTES
-from instrumentation.sender.lanes import Item
+from instrumentation.sender.journals import MAX_LINE_BYTES, Journal
 
-__all__ = ["REFUSED_FILE", "set_aside", "set_item_aside"]
+__all__ = ["REFUSED_FILE", "set_aside", "set_refused_aside"]
 
 REFUSED_FILE: Final = "refused.jsonl.txt"
 
@@ -25,8 +24,9 @@ def set_aside(folder: Path, data: bytes, reason: str) -> None:
             os.close(fd)
 
 
-def set_item_aside(folder: Path, item: Item, reason: str) -> None:
-    """Keeps the line that an entry was made of."""
-    start = max(item.end - MAX_LINE_BYTES, 0)
-    lines, _ = item.journal.lines(start, item.end - start)
-    set_aside(folder, lines[-1].data if lines else b"", f"refused: {reason}")
+def set_refused_aside(journal: Journal, end: int, reason: str) -> None:
+    """Keeps the line that ends there, of which a receiver would not take what it became."""
+    start = max(end - MAX_LINE_BYTES, 0)
+    with contextlib.suppress(OSError):
+        lines, _ = journal.lines(start, end - start)
+        set_aside(journal.path.parent, lines[-1].data if lines else b"", f"refused: {reason}")

@@ -13,10 +13,12 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Final
 
-from instrumentation.attributes import RECORD_UID
+from instrumentation.attributes import RECORD_UID, TEMPLATE
 
 __all__ = [
     "Part",
+    "encode_event_name",
+    "encode_ids",
     "encode_log",
     "encode_log_attributes",
     "encode_metric",
@@ -24,6 +26,7 @@ __all__ = [
     "encode_resource",
     "encode_severity",
     "encode_span",
+    "encode_template",
 ]
 
 _INT64_LIMIT: Final = 1 << 63
@@ -34,9 +37,10 @@ _SPAN_KIND_INTERNAL: Final = 1
 _TEMPORALITY_CUMULATIVE: Final = 2
 _double: Final = struct.Struct("<d").pack
 _fixed64: Final = struct.Struct("<Q").pack
+_times: Final = struct.Struct("<BQBQ").pack  # two fields of 64 bits with their tags
 
-# (resource, scope name, message) in the order of sending; equal neighbours share their header.
-Part = tuple[bytes, str, bytes]
+# (resource, scope name, messages) in the order of sending; equal neighbours share their header.
+Part = tuple[bytes, str, Sequence[bytes]]
 
 
 def _varint(number: int) -> bytes:
@@ -114,9 +118,6 @@ def _attributes(tag: bytes, attributes: Mapping[str, object]) -> Iterable[bytes]
             yield _chunk(tag, _pair(name, value))
 
 
-_UID_NAME: Final = _name(RECORD_UID)
-
-
 @lru_cache(1024)
 def _id(text: str, size: int) -> bytes:
     try:
@@ -131,44 +132,64 @@ def encode_resource(attributes: Mapping[str, object]) -> bytes:
     return b"".join(_attributes(b"\x0a", attributes))
 
 
-def encode_log(
-    *,
-    time: int,
-    observed: int,
-    severity: bytes,
-    body: str,
-    uid: str,
-    attributes: Mapping[str, object],
-    fixed: bytes = b"",
-    trace_id: str = "",
-    span_id: str = "",
-    event_name: str = "",
-) -> bytes:
-    """A `LogRecord` message. Times in nanoseconds since the epoch; ids as hex, wrong ones are left out.
+def encode_log(time: int, observed: int, body: str, uid: str, ready: bytes) -> bytes:
+    """A `LogRecord` message. Times in nanoseconds since the epoch; ``uid`` is ASCII and becomes an attribute.
 
-    ``severity`` comes from `encode_severity`; ``uid`` is ASCII and becomes an attribute.
-    ``fixed`` are attributes that `encode_log_attributes` made ready, because they are the same in many records.
+    ``ready`` are the other parts, as the functions below make them; most are the same in many records.
     """
-    parts = [
-        b"\x09",
-        _fixed64(time % _UINT64),
-        severity,
-        _chunk(b"\x2a", _chunk(b"\x0a", _utf8(body))),
-        fixed,
-        _chunk(b"\x32", _UID_NAME + _chunk(b"\x12", _chunk(b"\x0a", uid.encode()))),
-    ]
-    if attributes:
-        parts += _attributes(b"\x32", attributes)
-    if trace_id:
-        trace, span = _id(trace_id, 16), _id(span_id, 8)
-        if trace:
-            parts.append(_chunk(b"\x4a", trace))
-            if span:
-                parts.append(_chunk(b"\x52", span))
-    parts += (b"\x59", _fixed64(observed % _UINT64))
-    if event_name:
-        parts.append(_text_field(b"\x62", event_name))
-    return b"".join(parts)
+    try:
+        text = body.encode()
+    except UnicodeEncodeError:
+        text = _utf8(body)
+    return b"".join(
+        (
+            _times(9, time % _UINT64, 89, observed),
+            _head_of_body(len(text)),
+            text,
+            _head_of_uid(len(uid)),
+            uid.encode(),
+            ready,
+        )
+    )
+
+
+@lru_cache(1024)
+def _head_of_body(size: int) -> bytes:
+    """What stands before a body of so many bytes."""
+    value = b"\x0a" + _varint(size)
+    return b"\x2a" + _varint(len(value) + size) + value
+
+
+@lru_cache(64)
+def _head_of_uid(size: int) -> bytes:
+    return _head_of_text_attribute(RECORD_UID, size)
+
+
+@lru_cache(1024)
+def _head_of_text_attribute(name: str, size: int) -> bytes:
+    """What stands before a text attribute's value of so many bytes."""
+    value = b"\x0a" + _varint(size)
+    pair = _name(name) + b"\x12" + _varint(len(value) + size) + value
+    return b"\x32" + _varint(len(pair) + size) + pair
+
+
+def encode_template(template: str) -> bytes:
+    """The template of a message that was given without arguments, as a part of a `LogRecord` message."""
+    text = _utf8(template)
+    return _head_of_text_attribute(TEMPLATE, len(text)) + text
+
+
+def encode_ids(trace_id: str, span_id: str) -> bytes:
+    """Trace and span id, as hex, as a part of a `LogRecord` message; wrong ones are left out."""
+    trace, span = _id(trace_id, 16), _id(span_id, 8)
+    if not trace:
+        return b""
+    return _chunk(b"\x4a", trace) + (_chunk(b"\x52", span) if span else b"")
+
+
+def encode_event_name(name: str) -> bytes:
+    """The name of an event, as a part of a `LogRecord` message; nothing for a record that is none."""
+    return _text_field(b"\x62", name)
 
 
 def encode_severity(number: int, text: str) -> bytes:
@@ -232,13 +253,22 @@ def encode_metric(
     return _chunk(b"\x0a", _utf8(name)) + (_chunk(b"\x1a", _utf8(unit)) if unit else b"") + data
 
 
+@lru_cache(4096)
+def _head_of_message(size: int) -> bytes:
+    """What stands before a record, span or metric of so many bytes."""
+    return b"\x12" + _varint(size)
+
+
 def encode_request(parts: Iterable[Part]) -> bytes:
     """An `Export…ServiceRequest` of any signal: the three have the same outer shape. Keeps the order of the parts."""
     request: list[bytes] = []
     for resource, of_resource in groupby(parts, key=itemgetter(0)):
         scopes = [_chunk(b"\x0a", resource)]
         for scope, of_scope in groupby(of_resource, key=itemgetter(1)):
-            messages = [_chunk(b"\x12", message) for _, _, message in of_scope]
-            scopes.append(_chunk(b"\x12", _chunk(b"\x0a", _text_field(b"\x0a", scope)) + b"".join(messages)))
+            pieces = [_chunk(b"\x0a", _text_field(b"\x0a", scope))]
+            for _, _, messages in of_scope:
+                for message in messages:
+                    pieces += (_head_of_message(len(message)), message)
+            scopes.append(_chunk(b"\x12", b"".join(pieces)))
         request.append(_chunk(b"\x0a", b"".join(scopes)))
     return b"".join(request)

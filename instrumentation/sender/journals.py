@@ -10,14 +10,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from instrumentation.child._pipeline_alerts_child.names import JOURNAL_SUFFIX, RESERVE_SUFFIX
-from instrumentation.sender.translation import Source
+from instrumentation.sender.sources import Source
 
 __all__ = ["Journal", "Line", "load_offsets", "process_is_alive", "run_facts", "save_offsets"]
 
@@ -37,19 +38,23 @@ class Line(NamedTuple):
     data: bytes
 
 
+_line: Final[Callable[[Iterable[object]], Line]] = partial(tuple.__new__, Line)  # a third of the time of calling it
+
+
 @dataclass(slots=True)
 class Journal:
     """One process's journal, or the reserve that it fell back to on a full disk."""
 
     path: Path
-    resource: Mapping[str, object]
+    run_resource: Mapping[str, object]
     seen: int = 0
     loaded: int = 0
     acknowledged: int = 0
     ahead: set[int] = field(default_factory=set)  # ends of lines settled beyond `acknowledged`
     early: set[int] = field(default_factory=set)  # ends of urgent lines that were loaded before their turn
-    waiting: OrderedDict[int, int] = field(default_factory=OrderedDict)  # end → start of bulk lines under way
-    urgent: dict[int, int] = field(default_factory=dict)  # the same of urgent lines
+    waiting: int = 0  # bulk lines under way; they are settled in their order
+    settled: int = 0  # where the last settled one of them ended, or the first began
+    urgent: dict[int, int] = field(default_factory=dict)  # end → start of urgent lines under way, settled in any order
     source: Source | None = None
     header: dict[str, Any] | None = None  # its first line, once read
     lost: int = 0  # records that its process could not keep, as its reserve says
@@ -74,10 +79,14 @@ class Journal:
         return self.acknowledged >= self.seen == self.loaded and not self.waiting and not self.urgent
 
     def lines(self, start: int, limit: int = CHUNK_BYTES) -> tuple[list[Line], int]:
-        """Whole lines from an offset, up to about ``limit`` bytes, and the offset behind them."""
+        """Whole lines from an offset, up to about ``limit`` bytes, and the offset behind; none if the file is gone.
+
+        Raises:
+            OSError: they cannot be read now.
+        """
         try:
             fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
+        except FileNotFoundError:
             return [], start
         try:
             data = os.pread(fd, limit, start)
@@ -91,16 +100,11 @@ class Journal:
                 if len(data) > MAX_LINE_BYTES:
                     self.bad_lines += 1
                     return [], start + len(data)
-        except OSError:
-            return [], start
         finally:
             os.close(fd)
-        lines: list[Line] = []
-        position = start
-        for piece in data[: data.rfind(b"\n") + 1].splitlines(keepends=True):
-            lines.append(Line(position, position + len(piece), piece))
-            position += len(piece)
-        return lines, position
+        pieces = data[: data.rfind(b"\n") + 1].splitlines(keepends=True)
+        offsets = list(accumulate(map(len, pieces), initial=start))
+        return list(map(_line, zip(offsets, offsets[1:], pieces, strict=False))), offsets[-1]
 
     def size(self) -> int:
         """Bytes on disk; what was seen for a reserve, whose size says nothing."""
@@ -117,7 +121,7 @@ class Journal:
             parsed = _decode(line.data.decode())[0]  # twice as fast as `json.loads`, which guesses encodings
             kind = parsed["k"]
             if kind == "proc":
-                self.source = Source.of(self.resource, str(parsed["u"]), int(parsed["p"]))
+                self.source = Source.of(self.run_resource, str(parsed["u"]), int(parsed["p"]))
                 self.header = parsed
                 return None
             if kind == "lost":
@@ -127,27 +131,54 @@ class Journal:
             if line.data.strip(b"\0\n "):
                 self.bad_lines += 1
             return None
-        if self.source is None:  # its first line was torn: the file's name says as much
-            self.source = Source.of(self.resource, self.path.stem.partition("-")[2] or self.path.stem, self.pid)
         assert isinstance(parsed, dict)
         return parsed
 
-    def settle(self, end: int) -> None:
-        """The line that ends here needs nothing more: received, or set aside."""
-        self.waiting.pop(end, None)
-        self.urgent.pop(end, None)
-        self.ahead.add(end)
+    @property
+    def writer(self) -> Source:
+        """The process whose lines these are; if its first line was torn, the file's name says as much."""
+        if self.source is None:
+            token = self.path.stem.partition("-")[2] or self.path.stem
+            self.source = Source.of(self.run_resource, token, self.pid)
+        return self.source
+
+    @property
+    def resource(self) -> bytes:
+        """The encoded resource of everything in it."""
+        return self.writer.resource
+
+    def under_way(self, start: int, count: int) -> None:
+        """So many bulk lines, of which the first begins not before ``start``, are on their way."""
+        if not self.waiting:
+            self.settled = start
+        self.waiting += count
+
+    def settle(self, ends: Sequence[int]) -> None:
+        """Lines that end there, of one lane, need nothing more: received, or set aside."""
+        if ends[0] in self.urgent:
+            for end in ends:
+                del self.urgent[end]
+            self.ahead.update(ends)
+            return
+        self.waiting -= len(ends)
+        self.settled = ends[-1]
+        if self.urgent:
+            self.ahead.update(ends)
 
     def acknowledge(self) -> None:
         """Moves the acknowledged offset as far as everything before it is settled."""
-        first = next(iter(self.waiting.values())) if self.waiting else self.loaded
+        first = self.settled if self.waiting else self.loaded
         self.acknowledged = min(first, *self.urgent.values()) if self.urgent else first
-        self.ahead = {end for end in self.ahead if end > self.acknowledged}
-        self.early = {end for end in self.early if end > self.acknowledged}
+        if self.ahead:
+            self.ahead = {end for end in self.ahead if end > self.acknowledged}
+        if self.early:
+            self.early = {end for end in self.early if end > self.acknowledged}
 
     def reread_header(self) -> None:
         """Learns whose the lines are when starting in the middle of a file."""
-        lines, _ = self.lines(0, CHUNK_BYTES // 16)
+        lines: list[Line] = []
+        with contextlib.suppress(OSError):
+            lines, _ = self.lines(0, CHUNK_BYTES // 16)
         for line in lines[:2]:
             if b'"k":"proc"' in line.data or b'"k":"lost"' in line.data:
                 self.parse(line)

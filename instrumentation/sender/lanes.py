@@ -12,14 +12,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Final, NamedTuple
+from typing import Final
 
-from instrumentation.sender.encoding import Part, encode_request
-from instrumentation.sender.journals import Journal
-from instrumentation.sender.translation import LOG, METRIC, SPAN
+from instrumentation.sender.encoding import encode_request
+from instrumentation.sender.entry import LOG, METRIC, SPAN
+from instrumentation.sender.parcels import Parcel, count_of, halves
 from instrumentation.sender.transport import Answer, Transport, Verdict
 
-__all__ = ["Item", "Lane", "Settled"]
+__all__ = ["Lane", "Settled"]
 
 FIRST_PAUSE_S: Final = 0.25
 LONGEST_PAUSE_S: Final = 15.0
@@ -27,21 +27,11 @@ MISCONFIGURED_PAUSE_S: Final = 15.0
 _PATHS: Final = {LOG: "/v1/logs", SPAN: "/v1/traces", METRIC: "/v1/metrics"}
 
 
-class Item(NamedTuple):
-    """An entry on its way: where its line ends, and its encoded part of a request."""
-
-    journal: Journal
-    end: int
-    kind: str
-    part: Part
-    size: int  # bytes of the part
-
-
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """Items that need nothing more."""
+    """Parcels that need nothing more."""
 
-    items: Sequence[Item]
+    parcels: Sequence[Parcel]
     refusal: str = ""  # why the receiver will never take them
     is_unwanted: bool = False  # it takes logs, but not spans or metrics
 
@@ -54,7 +44,7 @@ class Lane:
         self.trouble = ""  # why the receiver does not take our data now; empty while it does
         self.not_before = 0.0  # monotonic seconds
         self._failures = 0
-        self._pieces: deque[list[Item]] = deque()
+        self._pieces: deque[list[Parcel]] = deque()
         self._is_posting = False
         self._transport = transport
         self._wake = wake
@@ -72,9 +62,9 @@ class Lane:
         """Whether a new batch may be given to it."""
         return not self._pieces
 
-    def give(self, batch: Sequence[Item]) -> None:
+    def give(self, batch: Sequence[Parcel]) -> None:
         """Takes a batch; only when free."""
-        self._pieces.extend(list(items) for _, items in groupby(batch, key=lambda item: item.kind))
+        self._pieces.extend(list(of_kind) for _, of_kind in groupby(batch, key=lambda parcel: parcel.kind))
 
     def turn(self, now: float) -> list[Settled]:
         """Reads an answer if there is one, posts the next piece if it is time; returns what is settled."""
@@ -112,10 +102,10 @@ class Lane:
             return [Settled(piece, is_unwanted=True)]
         if answer.verdict is Verdict.REFUSED:
             self._pieces.popleft()
-            if len(piece) == 1:
+            if count_of(piece) == 1:
                 return [Settled(piece, answer.reason)]
-            middle = len(piece) // 2
-            self._pieces.extendleft((piece[middle:], piece[:middle]))
+            first, second = halves(piece)
+            self._pieces.extendleft((second, first))
             return []
         self.trouble = answer.reason
         pause = min(FIRST_PAUSE_S * 2**self._failures, LONGEST_PAUSE_S)
@@ -125,12 +115,13 @@ class Lane:
         self.not_before = now + (pause if answer.retry_after is None else answer.retry_after)
         return []
 
-    def _post(self, piece: list[Item]) -> None:
+    def _post(self, piece: list[Parcel]) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name=f"pipeline-alerts-{self.name}", daemon=True)
             self._thread.start()
         self._is_posting = True
-        self._requests.put((_PATHS[piece[0].kind], encode_request(item.part for item in piece)))
+        body = encode_request([(parcel.journal.resource, parcel.scope, parcel.messages) for parcel in piece])
+        self._requests.put((_PATHS[piece[0].kind], body))
 
     def _run(self) -> None:
         while (request := self._requests.get()) is not None:

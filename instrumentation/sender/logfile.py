@@ -5,11 +5,12 @@ It is what a message links to, and stays when journals are gone. Not the write-a
 
 from __future__ import annotations
 
+import bisect
 import contextlib
-import heapq
 import os
 import re
 import time
+from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ _WORST_SUFFIX: Final = ".worst"
 # How long a run's log stays, by the worst level it reached: days.
 KEEP_DAYS: Final = {50: 180, 40: 180, 30: 90, 20: 30, 0: 30}
 _UNSAFE: Final = re.compile(r"[^\w.-]+")
+_time_of: Final = itemgetter(0)
 
 
 def log_path(log_home: Path, pipeline: str, run_id: str) -> Path:
@@ -36,8 +38,8 @@ class RunLog:
         self.path = path
         self.trouble = ""
         self.worst = 0
-        self._pending: list[tuple[int, int, str]] = []
-        self._count = 0
+        self._pending: list[tuple[int, str]] = []
+        self._is_sorted = True
         self._fd = -1
         self._size = 0
         self._part = 0
@@ -45,16 +47,22 @@ class RunLog:
 
     def add(self, time_ns: int, levelno: int, line: str) -> None:
         """Takes a line; it is written when nothing earlier can still come."""
-        self._count += 1
-        heapq.heappush(self._pending, (time_ns, self._count, line))
+        pending = self._pending
+        if pending and time_ns < pending[-1][0]:
+            self._is_sorted = False
+        pending.append((time_ns, line))
         self.worst = max(self.worst, levelno)
 
     def flush(self, now_ns: int, *, everything: bool = False) -> None:
         """Writes what is old enough, or all of it."""
-        ready: list[str] = []
-        limit = now_ns - HOLD_NS
-        while self._pending and (everything or self._pending[0][0] <= limit):
-            ready.append(heapq.heappop(self._pending)[2])
+        if not self._is_sorted:
+            self._pending.sort(key=_time_of)
+            self._is_sorted = True
+        count = len(self._pending)
+        if not everything:
+            count = bisect.bisect_right(self._pending, now_ns - HOLD_NS, key=_time_of)
+        ready = [line for _, line in self._pending[:count]]
+        del self._pending[:count]
         if not ready:
             return
         try:

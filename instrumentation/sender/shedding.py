@@ -57,7 +57,7 @@ def _shed_one(folder: Path, journal: Journal, keep_from: int) -> Counter[int]:
                 break
             worth: list[bytes] = []
             for line in lines:
-                if line.end in journal.ahead or line.end in journal.urgent or line.end in journal.waiting:
+                if line.end in journal.ahead or line.end in journal.urgent:
                     continue
                 level = _level(line)
                 if level is None or level >= keep_from:

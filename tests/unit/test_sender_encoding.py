@@ -15,12 +15,16 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from instrumentation.sender.encoding import (
+    encode_event_name,
+    encode_ids,
     encode_log,
+    encode_log_attributes,
     encode_metric,
     encode_request,
     encode_resource,
     encode_severity,
     encode_span,
+    encode_template,
 )
 
 TRACE, SPAN_ID, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", "00f067aa0ba902b7"
@@ -46,16 +50,18 @@ def plain(value: AnyValue) -> object:
     return getattr(value, kind)
 
 
-def log(**changes: object) -> LogRecord:
-    given_values: dict[str, object] = {
-        "time": 1, "observed": 2, "severity": encode_severity(17, "ERROR"), "body": "boom", "uid": "t-1",
-        "attributes": {},
-    }  # fmt: skip
-    return LogRecord.FromString(encode_log(**{**given_values, **changes}))  # type: ignore[arg-type]
+def log(*parts: bytes, body: str = "boom") -> LogRecord:
+    return LogRecord.FromString(encode_log(1, 2, body, "t-1", b"".join(parts)))
 
 
 def test_a_log_record_keeps_every_field() -> None:
-    read = log(trace_id=TRACE, span_id=SPAN_ID, event_name="pipeline.run.end", attributes={"a": 1})
+    read = log(
+        encode_severity(17, "ERROR"),
+        encode_ids(TRACE, SPAN_ID),
+        encode_event_name("pipeline.run.end"),
+        encode_log_attributes({"a": 1}),
+        encode_template("boom"),
+    )
 
     assert (read.time_unix_nano, read.observed_time_unix_nano, read.severity_number, read.severity_text) == (
         1,
@@ -65,26 +71,27 @@ def test_a_log_record_keeps_every_field() -> None:
     )
     assert (read.body.string_value, read.event_name) == ("boom", "pipeline.run.end")
     assert (read.trace_id.hex(), read.span_id.hex()) == (TRACE, SPAN_ID)
-    assert [(pair.key, pair.value.int_value) for pair in read.attributes] == [("log.record.uid", 0), ("a", 1)]
-    assert read.attributes[0].value.string_value == "t-1"
+    assert [(pair.key, plain(pair.value)) for pair in read.attributes] == [
+        ("log.record.uid", "t-1"), ("a", 1), ("pipeline.log.template", "boom"),
+    ]  # fmt: skip
 
 
 @given(st.dictionaries(st.text(max_size=20), VALUES, max_size=6))
 def test_any_attributes_come_back_as_they_were(attributes: dict[str, object]) -> None:
-    read = log(attributes=attributes)
+    read = log(encode_log_attributes(attributes))
 
     assert {pair.key: plain(pair.value) for pair in read.attributes[1:]} == attributes
 
 
 @given(st.text(st.characters(), max_size=50))
 def test_any_text_is_valid_utf8_on_the_wire(text: str) -> None:
-    read = log(body=text, attributes={text: text})
+    read = log(encode_log_attributes({text: text}), body=text)
 
     assert read.body.string_value == text.encode("utf-8", "backslashreplace").decode()
 
 
 def test_what_does_not_fit_becomes_text_instead_of_an_error() -> None:
-    read = log(attributes={"big": 1 << 70, "nan": math.nan, "odd": {1, 2}}, trace_id="no hex", span_id="x")
+    read = log(encode_log_attributes({"big": 1 << 70, "nan": math.nan, "odd": {1, 2}}), encode_ids("no hex", "x"))
 
     assert plain(read.attributes[1].value) == str(1 << 70)
     assert math.isnan(read.attributes[2].value.double_value)
@@ -132,8 +139,8 @@ def test_a_sum_is_monotonic_and_cumulative() -> None:
 
 def test_a_request_keeps_the_order_and_shares_headers_between_neighbours() -> None:
     one, two = encode_resource({"service.name": "a"}), encode_resource({"service.name": "b"})
-    parts = [(one, "x", b"\x09" + bytes([n]) + bytes(7)) for n in (1, 2)]
-    parts += [(one, "y", b"\x09" + bytes([3]) + bytes(7)), (two, "y", b"\x09" + bytes([4]) + bytes(7))]
+    first, second, third, fourth = (b"\x09" + bytes([n]) + bytes(7) for n in (1, 2, 3, 4))
+    parts = [(one, "x", [first]), (one, "x", [second]), (one, "y", [third]), (two, "y", [fourth])]
 
     read = ExportLogsServiceRequest.FromString(encode_request(parts))
 

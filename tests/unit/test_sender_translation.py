@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
-from instrumentation.sender.translation import Source, severity_number, translate
+from instrumentation.sender.sources import Source, severity_number
+from instrumentation.sender.translation import translate
 
 SOURCE = Source.of({"service.name": "monthly_run"}, "a1b2", 42)
 

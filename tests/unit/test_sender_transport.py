@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from instrumentation.sender.journals import Journal
-from instrumentation.sender.lanes import Item, Lane
+from instrumentation.sender.lanes import Lane
+from instrumentation.sender.parcels import Parcel
 from instrumentation.sender.transport import Answer, Transport, Verdict, judge
 
 
@@ -36,24 +37,24 @@ class ScriptedLane(Lane):
     def __init__(self, *answers: Answer) -> None:
         super().__init__("test", Transport("http://127.0.0.1:1", ""), lambda: None)
         self.script = list(answers)
-        self.posted: list[list[Item]] = []
+        self.posted: list[list[Parcel]] = []
 
-    def _post(self, piece: list[Item]) -> None:
+    def _post(self, piece: list[Parcel]) -> None:
         self.posted.append(piece)
         self._is_posting = True
         self._answers.put(self.script.pop(0))
 
 
-def items(count: int, kind: str = "log") -> list[Item]:
-    journal = Journal(Path("x.jsonl"), {})
-    return [Item(journal, end, kind, (b"", "", b""), 0) for end in range(1, count + 1)]
+def parcel(count: int, kind: str = "log") -> Parcel:
+    return Parcel(Journal(Path("x.jsonl"), {}), kind, "", [b""] * count, list(range(1, count + 1)))
 
 
-def run(lane: Lane, batch: list[Item], now: float = 0.0) -> list[tuple[int, str]]:
+def run(lane: Lane, batch: list[Parcel], now: float = 0.0) -> list[tuple[int, str]]:
     lane.give(batch)
     settled = []
     for _ in range(100):
-        settled += [(item.end, result.refusal) for result in lane.turn(now) for item in result.items]
+        results = lane.turn(now)
+        settled += [(end, result.refusal) for result in results for parcel in result.parcels for end in parcel.ends]
         now = max(now, lane.not_before)
         if lane.is_free:
             break
@@ -65,7 +66,7 @@ def test_a_refused_batch_is_halved_until_the_bad_record_is_alone() -> None:
     good = Answer(Verdict.ACCEPTED)
     lane = ScriptedLane(bad, bad, good, bad, good)  # of four: first half bad, in it the first good, the second bad
 
-    settled = run(lane, items(4))
+    settled = run(lane, [parcel(4)])
 
     assert settled == [(1, ""), (2, "HTTP 400"), (3, ""), (4, "")]
 
@@ -73,15 +74,18 @@ def test_a_refused_batch_is_halved_until_the_bad_record_is_alone() -> None:
 def test_signals_travel_in_requests_of_their_own_and_one_that_is_not_taken_does_not_hold_the_others() -> None:
     lane = ScriptedLane(Answer(Verdict.ACCEPTED), Answer(Verdict.MISCONFIGURED, "HTTP 404"))
 
-    settled = run(lane, [*items(2), *items(1, "span")])
+    settled = run(lane, [parcel(2), parcel(1, "span")])
 
     assert settled == [(1, ""), (2, ""), (1, "")]
-    assert [[item.kind for item in piece] for piece in lane.posted] == [["log", "log"], ["span"]]
+    assert [[(parcel.kind, len(parcel.ends)) for parcel in piece] for piece in lane.posted] == [
+        [("log", 2)],
+        [("span", 1)],
+    ]
 
 
 def test_pauses_grow_to_a_limit_and_end_with_the_first_success() -> None:
     lane = ScriptedLane(*[Answer(Verdict.RETRY, "down")] * 12, Answer(Verdict.ACCEPTED))
-    lane.give(items(1))
+    lane.give([parcel(1)])
     now, pauses = 0.0, []
 
     while not lane.is_free:
@@ -95,7 +99,7 @@ def test_pauses_grow_to_a_limit_and_end_with_the_first_success() -> None:
 
 def test_retry_after_wins_over_our_own_pause() -> None:
     lane = ScriptedLane(Answer(Verdict.RETRY, "busy", retry_after=7.0), Answer(Verdict.ACCEPTED))
-    lane.give(items(1))
+    lane.give([parcel(1)])
     lane.turn(100.0)
 
     lane.turn(100.0)
