@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import lru_cache
 
 from alert_bridge.fingerprint.ladder import Said, climb
 from alert_bridge.model import Fingerprint, Record
@@ -28,7 +29,11 @@ def fingerprint(record: Record) -> Fingerprint:
 def of(what: Said) -> Fingerprint:
     """The problem of what was said."""
     rung, parts = climb(what)
-    components = (("scope", what.scope), *parts) if what.scope else parts
+    return _identified(rung, (("scope", what.scope), *parts) if what.scope else parts)
+
+
+@lru_cache(maxsize=4_096)
+def _identified(rung: str, components: tuple[tuple[str, str], ...]) -> Fingerprint:
     canonical = json.dumps([VERSION, rung, components], ensure_ascii=True, separators=(",", ":"))
     digest = hashlib.sha256(canonical.encode()).hexdigest()
     return Fingerprint(f"v{VERSION}-{digest[:HASH_CHARS]}", VERSION, rung, components)

@@ -62,6 +62,8 @@ def climb(what: Said) -> tuple[str, tuple[tuple[str, str], ...]]:
 
 def _traceback_in(body: str) -> str:
     """A body that is nothing but a traceback; one that only quotes a traceback is told by its own words."""
+    if HEADER[:-1] not in body:
+        return ""
     first, _, rest = body.lstrip().partition("\n")
     if first.startswith((HEADER, "+ Exception Group " + HEADER)) or is_drawn(first):
         return body
