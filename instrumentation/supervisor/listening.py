@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from instrumentation import attributes as names
@@ -60,26 +61,27 @@ class Listener:
         """Takes note of one entry."""
         if entry.kind != LOG:
             return
-        is_ours = entry.scope == OWN_LOGGER
+        attributes = entry.attributes
         if entry.event_name == names.EVENT_STAGE_START:
-            self.stage = str(entry.attributes.get(names.STAGE, ""))
-        elif entry.event_name == names.EVENT_STAGE_END and self.stage == entry.attributes.get(names.STAGE):
+            self.stage = str(attributes.get(names.STAGE, ""))
+        elif entry.event_name == names.EVENT_STAGE_END and self.stage == attributes.get(names.STAGE):
             self.stage = ""
-        self.wandb_run = str(entry.attributes.get(names.WANDB_RUN_URL, "")) or self.wandb_run
-        if entry.span_id or names.STAGE in entry.attributes:
+        if names.WANDB_RUN_URL in attributes:
+            self.wandb_run = str(attributes[names.WANDB_RUN_URL]) or self.wandb_run
+        if entry.span_id or names.STAGE in attributes:
             self.latest[source.pid] = entry
-        if entry.levelno >= INFO and entry.scope.partition(".")[0] not in _NO_SIGN_OF_LIFE:
+        if entry.levelno >= INFO and _is_sign_of_life(entry.scope):
             self.last_heard = time.monotonic()
             self.has_spoken = True
-        if is_ours:
+        if entry.scope == OWN_LOGGER:
             return
         self.records += 1
         self._remember(entry, source.pid)
         self.worst = max(self.worst, entry.levelno)
         if entry.levelno >= ERROR:
             self.errors += 1
-        if entry.attributes.get(names.UNCAUGHT):
-            self.uncaught[source.pid] = str(entry.attributes.get(names.EXCEPTION_TYPE, ""))
+        if attributes.get(names.UNCAUGHT):
+            self.uncaught[source.pid] = str(attributes.get(names.EXCEPTION_TYPE, ""))
 
     def place_of(self, pid: int) -> Place:
         """Where a process was when it spoke last."""
@@ -103,3 +105,8 @@ class Listener:
                 del self.recent[next(iter(self.recent))]
             self.recent[pid] = deque(maxlen=LAST_RECORDS)
         self.recent[pid].append(entry.body[:MAX_RECORD_CHARACTERS])
+
+
+@lru_cache(1024)
+def _is_sign_of_life(scope: str) -> bool:
+    return scope.partition(".")[0] not in _NO_SIGN_OF_LIFE
