@@ -33,6 +33,8 @@ class Batch:
     incidents: tuple[Incident, ...] = ()  # each as it stands now, also if it came before; folded ones too
     again: bool = False  # the target may have it already, whole or in part: a crash or a time-out lies between
     caught_up: bool = True  # nothing more waits in the store
+    after: Mapping[str, int] = field(default_factory=dict)  # per signal, the store's cursor behind which it begins
+    until: Mapping[str, int] = field(default_factory=dict)  # and the one with which it ends
 
     def __bool__(self) -> bool:
         return bool(self.logs or self.spans or self.points or self.incidents)

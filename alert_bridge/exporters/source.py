@@ -93,6 +93,8 @@ class Source:
             incidents=incidents,
             again=again,
             caught_up=caught_up,
+            after=dict(cursors),
+            until=reach,
         )
         return Drawn(batch, reach, dropped, marks)
 

@@ -39,14 +39,14 @@ def point(
     return MetricPoint(name, "1", kind, at, value, attributes, resource)
 
 
-def file_of(state: Path, run: str = RUN) -> Path | None:
-    found = sorted((state / "wandb" / "wandb").glob(f"offline-run-*-{run}-otel/*.wandb"))
+def file_of(state: Path, run: str = RUN, part: str = "") -> Path | None:
+    found = sorted((state / "wandb" / "wandb").glob(f"offline-run-*-{run}-otel{part}/*.wandb"))
     assert len(found) < 2, found
     return found[0] if found else None
 
 
-def is_finished(state: Path, run: str = RUN) -> bool:
-    path = file_of(state, run)
+def is_finished(state: Path, run: str = RUN, part: str = "") -> bool:
+    path = file_of(state, run, part)
     return path is not None and has_ended(path)
 
 
@@ -207,9 +207,40 @@ def test_what_comes_after_the_end_is_in_the_run_all_the_same(stored):
         stored.store.append_metrics(first)
         run.end()
         exporters.until(lambda: is_finished(stored.state))
+        finished = file_of(stored.state)
         stored.store.append_metrics(late)
-        exporters.until(
-            lambda: is_finished(stored.state) and sum("loss" in row for row in history(file_of(stored.state))) >= 15
-        )
+        exporters.until(lambda: is_finished(stored.state) and file_of(stored.state) != finished)
 
     assert normal(values_of(history(file_of(stored.state)), "loss")) == expected([*first, *late], "loss")
+
+
+def test_what_comes_after_a_sync_by_hand_is_in_a_w_and_b_run_of_its_own(stored):
+    run = stored.run(RUN)
+    run.start()
+    first = [point("loss", float(step), at=time.time_ns(), step=step) for step in range(10)]
+    late = [point("loss", float(step), at=time.time_ns(), step=step) for step in range(10, 15)]
+    with ExportersProcess(stored.state, OFFLINE) as exporters:
+        stored.store.append_metrics(first)
+        run.end()
+        exporters.until(lambda: is_finished(stored.state))
+        synced = file_of(stored.state)
+        synced.with_name(f"{synced.name}.synced").touch()  # as `wandb sync` leaves it
+        stored.store.append_metrics(late[:2])
+        exporters.until(lambda: has_part(stored.state, 2))
+        exporters.kill()
+    with ExportersProcess(stored.state, OFFLINE) as exporters:
+        stored.store.append_metrics(late[2:])
+        exporters.until(lambda: is_finished(stored.state, part="-2"))
+        exporters.until(lambda: len(loss_of(stored.state, "-2")) == len(late))
+
+    assert normal(values_of(history(synced), "loss")) == expected(first, "loss")
+    assert normal(loss_of(stored.state, "-2")) == expected(late, "loss")
+
+
+def has_part(state: Path, number: int) -> bool:
+    path = file_of(state, part=f"-{number}")
+    return path is not None and path.exists()
+
+
+def loss_of(state: Path, part: str) -> Counter:
+    return values_of(history(file_of(state, part=part)), "loss")

@@ -32,18 +32,18 @@ def server():
         yield server
 
 
-def measure(stored: StoredPipeline, steps: range) -> None:
+def measure(stored: StoredPipeline, steps: range, name: str = "loss", at: int = 0) -> None:
     resource = {names.SERVICE_NAME: "monthly_run", names.PIPELINE_NAME: "monthly_run", names.RUN_ID: RUN}
     stored.store.append_metrics(
         [
-            MetricPoint("loss", "1", "gauge", time.time_ns(), 1 / (1 + step), {names.METRIC_STEP: step}, resource)
+            MetricPoint(name, "1", "gauge", at or time.time_ns(), 1 / (1 + step), {names.METRIC_STEP: step}, resource)
             for step in steps
         ]
     )
 
 
-def losses(server: WandbServer) -> list[tuple[int, float]]:
-    return sorted((row["step"], row["loss"]) for row in server.history(ID) if "loss" in row)
+def losses(server: WandbServer, run: str = ID, name: str = "loss") -> list[tuple[int, float]]:
+    return sorted((row["step"], row[name]) for row in server.history(run) if name in row)
 
 
 def wanted(steps: range) -> list[tuple[int, float]]:
@@ -99,6 +99,47 @@ def test_what_was_written_offline_is_brought_to_w_and_b_where_there_is_a_key(sto
 
     assert losses(server) == wanted(range(25))
     assert server.own_telemetry() == []
+
+
+def test_what_comes_after_the_sync_is_in_a_w_and_b_run_of_its_own_and_nothing_is_twice(stored, server):
+    run = stored.run(RUN)
+    run.start()
+    measure(stored, range(25))
+    with ExportersProcess(stored.state, server.environ) as exporters:
+        run.end()
+        exporters.until(lambda: server.exit_code(ID) == 0, within_s=120)
+        measure(stored, range(25, 30))
+        exporters.until(lambda: server.exit_code(f"{ID}-2") == 0, within_s=120)
+        exporters.until(lambda: not list((stored.state / "wandb" / "wandb").glob("offline-run-*")))
+        run.log("a line that comes late")
+        exporters.until(lambda: all(book.waiting == 0 for state in export_states(stored.state) for book in state.books))
+
+    assert losses(server) == wanted(range(25))
+    assert losses(server, f"{ID}-2") == wanted(range(25, 30))
+    assert set(server.runs) == {ID, f"{ID}-2"}
+    assert {variables["groupName"] for variables in server.runs.values()} == {RUN}
+
+
+def test_a_restart_in_the_middle_doubles_nothing_also_where_it_writes_fewer_rows(stored, server):
+    run = stored.run(RUN)
+    run.start()
+    now = time.time_ns()
+    environ = {**server.environ, "WANDB_MODE": "online"}
+    with ExportersProcess(stored.state, environ) as exporters:
+        for name in ("loss", "score"):  # rows of their own now; of one time and step, so one row when written again
+            measure(stored, range(20), name, now)
+            exporters.until(lambda name=name: len(losses(server, name=name)) == 20)
+        before = len(server.history(ID))
+        exporters.kill()
+    with ExportersProcess(stored.state, environ) as exporters:
+        measure(stored, range(20, 25))
+        run.end()
+        exporters.until(lambda: server.exit_code(ID) == 0, within_s=120)
+
+    assert before >= 40
+    assert len({row["_step"] for row in server.history(ID) if "loss" in row}) == 25
+    assert losses(server) == wanted(range(25))
+    assert losses(server, name="score") == wanted(range(20))
 
 
 @pytest.mark.parametrize("trouble", ["refuses", "hangs"])

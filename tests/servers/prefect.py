@@ -14,16 +14,19 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
 
-READY_WITHIN_S = 120.0
+READY_WITHIN_S = 240.0  # 11 s on a machine at rest
+RECORDED_WITHIN_S = 120.0  # 5 s there
+REQUEST_TIMEOUT_S = 120.0
 POLL_S = 0.05
 PAGE_ROWS = 200
 
@@ -84,7 +87,6 @@ class PrefectServer:
             self.port = probe.getsockname()[1]
         self.base = f"http://127.0.0.1:{self.port}"
         self.url = f"{self.base}/api"
-        self.client = httpx.Client(base_url=self.url + "/", timeout=30, trust_env=False)
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -93,7 +95,6 @@ class PrefectServer:
 
     def __exit__(self, *_: object) -> None:
         self._end(signal.SIGTERM)
-        self.client.close()
 
     @property
     def environ(self) -> dict[str, str]:
@@ -107,6 +108,7 @@ class PrefectServer:
 
     def start(self) -> None:
         """Return when it answers."""
+        self.client = httpx.Client(base_url=self.url + "/", timeout=REQUEST_TIMEOUT_S, trust_env=False)
         clean = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
         command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.port)]
         with self._log.open("ab") as log:
@@ -196,6 +198,16 @@ class PrefectServer:
         assert answer.status_code == 200, answer.text
         return answer.json()["events"]
 
+    def record_events(self) -> None:
+        """Return when every event that was taken so far can be read: the server writes them down in their order."""
+        mark = {"id": str(uuid.uuid4()), "occurred": datetime.now(UTC).isoformat(), "event": "tests.mark"}
+        answer = self.client.post("events", json=[{**mark, "resource": {"prefect.resource.id": "tests.mark"}}])
+        assert answer.status_code == 204, answer.text
+        about, deadline = {"filter": {"id": {"id": [mark["id"]]}}}, time.monotonic() + RECORDED_WITHIN_S
+        while not self.client.post("events/filter", json=about).json()["events"]:
+            assert time.monotonic() < deadline, "the server records no events"
+            time.sleep(POLL_S)
+
     def _task(self, row: dict[str, Any]) -> TaskRun:
         history = sorted(self._get(f"task_run_states/?task_run_id={row['id']}"), key=lambda state: state["timestamp"])
         return TaskRun(
@@ -225,6 +237,7 @@ class PrefectServer:
     def _end(self, number: signal.Signals) -> None:
         if self._process is None:
             return
+        self.client.close()
         os.killpg(self._process.pid, number)
         try:
             self._process.wait(10)

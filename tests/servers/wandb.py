@@ -90,9 +90,10 @@ class WandbServer:
         return list(self._script.alerts)
 
     def history(self, run: str) -> list[dict[str, Any]]:
-        """The rows of a run, in order."""
+        """The rows of a run, in order: of those with the same `_step`, the one that came last."""
         lines = self._script.history.get(run, {})
-        return [json.loads(lines[number]) for number in sorted(lines)]
+        rows = {(row := json.loads(lines[number]))["_step"]: row for number in sorted(lines)}
+        return [rows[step] for step in sorted(rows)]
 
     def exit_code(self, run: str) -> int | None:
         """How a run ended; None while it goes on."""
@@ -165,11 +166,12 @@ class _Handler(BaseHTTPRequestHandler):
         query, variables = said.get("query", ""), said.get("variables") or {}
         if "upsertBucket" in query:
             name = variables.get("name") or "run"
-            self._script.runs[name] = variables
+            self._script.runs.setdefault(name, variables)
+            lines = len(self._script.history.get(name, {}))
             project = {"name": variables.get("project") or "project", "entity": {"name": "team"}}
             bucket = {"id": f"id-{name}", "name": name, "displayName": variables.get("displayName") or name}
-            bucket |= {"project": project, "config": "{}", "historyLineCount": 0, "sweepName": None}
-            return {"upsertBucket": {"bucket": bucket, "inserted": True}}
+            bucket |= {"project": project, "config": "{}", "historyLineCount": lines, "sweepName": None}
+            return {"upsertBucket": {"bucket": bucket, "inserted": not lines}}
         if "notifyScriptableRunAlert" in query:
             self._script.alerts.append(variables)
             return {"notifyScriptableRunAlert": {"success": True}}
@@ -192,8 +194,11 @@ def history(path: Path) -> list[dict[str, Any]]:
 
 
 def has_ended(path: Path) -> bool:
-    """Whether the run in the file was finished."""
-    return any(record.WhichOneof("record_type") == "exit" for record in records(path))
+    """Whether the run in the file was finished; one that was just taken away is not."""
+    try:
+        return any(record.WhichOneof("record_type") == "exit" for record in records(path))
+    except FileNotFoundError:
+        return False
 
 
 def records(path: Path) -> Iterator[Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
-from alert_bridge.exporters.prefect.api import Api
+from alert_bridge.errors import Permanent
+from alert_bridge.exporters.prefect.api import Api, Rejected
 from alert_bridge.exporters.prefect.mirror import Mirror
 from alert_bridge.exporters.prefect.payloads import event_id, iso, related, stage_of, task_run_id
 from alert_bridge.exporters.prefect.runs import Run, native_flow_run
@@ -15,6 +17,12 @@ from alert_bridge.model import Incident, IncidentState, Severity
 __all__ = ["Annotations", "summary_key"]
 
 EVENT_PREFIX = "pipeline-alerts.incident."
+NS = 1_000_000_000
+LOOK_AFTER_S = 10.0  # a busy server takes seconds to record events
+RESENDS_MOST = 2
+EVENTS_AT_ONCE = 50  # as many as Prefect answers with
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,23 +41,51 @@ class Annotations:
         self._mirror = mirror
         self._public_url = public_url
 
-    def tell_incident(self, run: Run, incident: Incident) -> None:
+    def tell_incident(self, run: Run, incident: Incident, *, now: int) -> None:
         """Bring Prefect up to date about one incident on one run. Consequences are told by their cause."""
-        told, now = run.incidents.get(incident.id, ""), standing(incident)
-        if told == now or (incident.root_id and not told):
+        told, stands = run.incidents.get(incident.id, ""), standing(incident)
+        if told == stands or (incident.root_id and not told):
             return
         place = _place(run, incident)
-        for kind in _news(told, incident):
-            self._api.post("events", [self._event(run, incident, kind, place)])
+        events = [self._event(run, incident, kind, place) for kind in _news(told, incident)]
+        if events:
+            self._api.post("events", events)
+            run.unseen |= {str(event["id"]): event for event in events}
+            run.look_at, run.unseen_resent = now + int(LOOK_AFTER_S * NS), 0
         text = incident_markdown(incident, run.key, self._public_url)
         self._mirror.put_artifact(
             run, place.flow_run, f"alert-{slug(incident.id)}", "markdown", text, task_run=place.task_run
         )
-        run.incidents[incident.id] = now
+        run.incidents[incident.id] = stands
         if incident.severity >= Severity.ERROR and not incident.root_id:
             run.troubles[incident.id] = f"{incident.severity.name}: {sentence(incident)}"
         else:
             run.troubles.pop(incident.id, None)
+
+    def look(self, run: Run, *, now: int) -> None:
+        """Read events back: Prefect confirms them seconds before they are on its disk, and a kill loses those."""
+        if not run.unseen or now < run.look_at:
+            return
+        for event in self._recorded(list(run.unseen)):
+            run.unseen.pop(event, None)
+        if run.unseen and run.unseen_resent < RESENDS_MOST:
+            log.info("%d events of run %s are not in Prefect yet; they are sent again", len(run.unseen), run.key)
+            self._api.post("events", list(run.unseen.values()))
+            run.look_at, run.unseen_resent = now + int(LOOK_AFTER_S * NS), run.unseen_resent + 1
+        else:
+            run.unseen.clear()  # the artifact and the state's message say the same
+
+    def _recorded(self, ids: list[str]) -> list[str]:
+        """Which of these events Prefect has; all, where it does not let us ask."""
+        found: list[str] = []
+        try:
+            for start in range(0, len(ids), EVENTS_AT_ONCE):
+                some = {"filter": {"id": {"id": ids[start : start + EVENTS_AT_ONCE]}}, "limit": EVENTS_AT_ONCE}
+                found += [event["id"] for event in self._api.post("events/filter", some)["events"]]
+        except (Permanent, Rejected) as error:
+            log.info("Events cannot be read back from Prefect: %s", error)
+            return ids
+        return found
 
     def tell_run(self, run: Run) -> None:
         """What there is to say of the run as a whole: its summary, or for a Prefect flow where the rest is found."""

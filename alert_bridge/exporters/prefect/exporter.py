@@ -90,7 +90,7 @@ class PrefectExporter:
     def owes(self) -> bool:
         """Whether something is still to be said or checked about what is known."""
         return any(
-            not run.is_gone and ((run.is_over and not run.is_summed_up) or _owes_stages(run))
+            not run.is_gone and ((run.is_over and not run.is_summed_up) or run.unseen or _owes_stages(run))
             for run in self._runs.values()
         )
 
@@ -140,7 +140,9 @@ class PrefectExporter:
             tallies[Signal.LOGS].update(sent=sent, refused=refused)
             done += sent + refused
         tallies[Signal.LOGS]["skipped"] = len(batch.logs) - done
-        changing = {key for key, run in self._runs.items() if key in news or run.touched or not run.is_summed_up}
+        changing = {
+            key for key, run in self._runs.items() if key in news or run.touched or run.unseen or not run.is_summed_up
+        }
         for key, run in self._runs.items():
             if key not in news:
                 self._keep_up(run, batch)
@@ -202,7 +204,7 @@ class PrefectExporter:
         if run.is_gone:
             return 0, 0
         if run.is_native:
-            self._annotate(run, incidents, again=batch.again)
+            self._annotate(run, incidents, batch)
             run.held.clear()
             return 0, 0
         records: Iterable[Record] = new.logs
@@ -219,7 +221,7 @@ class PrefectExporter:
         self._mirror.tell_stages(run, run.stages.values(), now=batch.now)
         refused = self._mirror.tell_logs(run, lines, again=batch.again)
         for incident in sorted(incidents, key=lambda incident: incident.first_event):  # a cause before what it caused
-            self._annotations.tell_incident(run, incident)
+            self._annotations.tell_incident(run, incident, now=batch.now)
         if not self._waits_for_reason(run, batch.now):
             self._tell_state(run, caught_up=batch.caught_up)
         self._progress(run)
@@ -239,19 +241,19 @@ class PrefectExporter:
     def _tell_state(self, run: Run, *, caught_up: bool) -> None:
         self._mirror.tell_state(run, trouble_of(list(run.troubles.values())), caught_up=caught_up)
 
-    def _annotate(self, run: Run, incidents: Sequence[Incident], *, again: bool) -> None:
+    def _annotate(self, run: Run, incidents: Sequence[Incident], batch: Batch) -> None:
         """A Prefect flow: its own picture is the right one, to which we add what we know."""
         if run.flow_run:
             log.info("Run %s turned out to be a Prefect flow; its mirror is taken away", run.key)
             self._mirror.remove(run)
         self._native.add(run.pipeline)
-        if again or not run.told_state:
+        if batch.again or not run.told_state:
             self._mirror.know_artifacts(run, run.flow_runs[0])
         if run.told_state != "annotated":
             self._annotations.tell_run(run)
             run.told_state = "annotated"
         for incident in incidents:
-            self._annotations.tell_incident(run, incident)
+            self._annotations.tell_incident(run, incident, now=batch.now)
 
     def _keep_up(self, run: Run, batch: Batch) -> None:
         """What is due without news: ends that had to settle, a check, a summary, a run that fell silent."""
@@ -264,6 +266,7 @@ class PrefectExporter:
         if run.is_over and settled and not run.is_summed_up:
             self._annotations.tell_run(run)
             run.is_summed_up = True
+        self._annotations.look(run, now=now)
         if not run.is_native:
             self._mirror.verify(run, now=now)
 

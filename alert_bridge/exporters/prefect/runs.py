@@ -31,7 +31,7 @@ MOST_STAGES = 5_000  # of one run; what comes then is in its log alone
 
 # Where Prefect's own loggers, its spans and its workers leave the id of a flow run.
 _FLOW_RUN_IDS = ("flow_run_id", "prefect.flow-run.id", f"{names.SCHEDULER_PREFIX}prefect.flow_run_id")
-_FORGOTTEN = frozenset({"stages", "touched", "is_ours", "was_over", "verify_at", "held"})
+_FORGOTTEN = frozenset({"stages", "touched", "is_ours", "was_over", "verify_at", "look_at", "held"})
 RUN_FACTS = (
     names.EXIT_CODE,
     names.EXIT_SIGNAL,
@@ -96,12 +96,15 @@ class Run:
     artifacts: dict[str, str] = field(default_factory=dict)  # key → id
     incidents: dict[str, str] = field(default_factory=dict)  # id → how Prefect was told it stands
     troubles: dict[str, str] = field(default_factory=dict)  # id → what the state's message says of it
+    unseen: dict[str, Any] = field(default_factory=dict)  # id → event that was sent, and not yet read back
+    unseen_resent: int = 0  # how often what is unseen was sent again
     # Not remembered over restarts:
     stages: dict[str, Stage] = field(default_factory=dict)  # each has a memory of its own
     touched: set[str] = field(default_factory=set)  # stages that changed since they were last remembered
     is_ours: bool = False  # we made the mirror, and nothing failed since: Prefect has what we told it, and no more
     was_over: bool = False  # Prefect had its end before we knew of it: what comes now is old news until it is not
     verify_at: int = 0
+    look_at: int = 0  # for what is unseen
     held: list[Incident] = field(default_factory=list)  # until it is known whether it is a Prefect flow
 
     @property

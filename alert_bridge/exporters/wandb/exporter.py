@@ -1,8 +1,9 @@
 """The W&B exporter: sorts what is new by pipeline run, and keeps one W&B run for each.
 
 A W&B run is only ever a copy: opened, it is written whole from the telemetry store, and then continued. So whatever
-happens in between (a restart, a kill, a batch that failed half-way, points that come late) it is opened again, in place
-of the one before, and every value is in it once.
+happens in between (a restart, a kill, a batch that failed half-way) it is opened again, in place of the one before,
+and every value is in it once. One that W&B has as a whole is never written again: what comes after its end is in
+another W&B run of the same group, because what a second `wandb sync` does to a run is W&B's to decide.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from urllib.parse import quote
 
 from alert_bridge.exporters.base import Batch, Signal, Taken, Tally
 from alert_bridge.exporters.wandb.library import Library, Opening
-from alert_bridge.exporters.wandb.news import News, Written
+from alert_bridge.exporters.wandb.news import News, kept_of
 from alert_bridge.exporters.wandb.rows import Row, rows
 from alert_bridge.exporters.wandb.runs import Run, wandb_id
 from alert_bridge.exporters.wandb.settings import WandbSettings
@@ -47,7 +48,7 @@ class WandbExporter:
             written at all.
         alerts_from: incidents from this severity on are W&B alerts too; None: none is. Online only: `wandb sync` would
             alert people of what is long over.
-        points_of_run, spans_of_run: all that the store has of a run.
+        points_of_run, spans_of_run: what the store has of a run, ``after`` one of its cursors ``until`` another.
     """
 
     name = "wandb"
@@ -60,8 +61,8 @@ class WandbExporter:
         public_url: str,
         least: Callable[[], Severity | None],
         alerts_from: Callable[[], Severity | None],
-        points_of_run: Callable[[str], Iterable[MetricPoint]],
-        spans_of_run: Callable[[str], Iterable[Span]],
+        points_of_run: Callable[..., Iterable[MetricPoint]],
+        spans_of_run: Callable[..., Iterable[Span]],
     ) -> None:
         self.setup = settings.setup
         self._settings = settings
@@ -74,8 +75,6 @@ class WandbExporter:
         self._syncing = Syncing(settings, os.environ)
         self._runs: dict[str, Run] = {}
         self._stored: dict[str, str] = {}
-        self._ahead: dict[str, Written] = {}  # by run, until its turn has come in the batches
-        self._is_old: set[str] = set()  # of these: written before the batch that is taken was drawn
 
     @property
     def url(self) -> str:
@@ -98,10 +97,10 @@ class WandbExporter:
         least = self._least()
         if least is None:
             return Taken({signal: Tally(skipped=count) for signal, count in _sizes(batch).items()})
-        news = News(batch, self._runs, self._ahead, least)
+        news = News(batch, self._runs, least)
         try:
             for key in news.wanted:
-                self._bring(news.run(key), news)
+                self._bring(news.run(key), news, batch)
             self._finish_due(news, batch)
         except BaseException:
             # What W&B has of them now is anybody's guess.
@@ -110,56 +109,68 @@ class WandbExporter:
             raise
         self._sync(news, batch.now)
         self._runs |= news.runs
-        if batch.caught_up:
-            for key in self._is_old & self._ahead.keys():
-                del self._ahead[key]
-        self._is_old = set(self._ahead)
         return Taken(news.tallies, self._memory(news, batch.now))
 
-    def _bring(self, run: Run, news: News) -> None:
+    def _bring(self, run: Run, news: News, batch: Batch) -> None:
         """Everything that is new about one run."""
         if run.is_done:
-            run.is_done, run.unsynced = False, ""
+            if not self._is_unseen(run):
+                if run.is_over and not news.values[run.key] and not news.incidents[run.key]:
+                    return  # a log line too late to be counted is not worth a W&B run of its own
+                run.begin_part(batch.after)
+            run.is_done = False
             run.reopened += 1
         run.is_shown = True
-        if not self._library.is_open(wandb_id(run.key)):
-            self._open(run)
+        if not self._library.is_open(run.id):
+            self._open(run, batch)
         else:
             new = rows(news.values[run.key])
             if news.incidents[run.key]:
                 new.append(_alert_row(max(incident.opened_at for incident in news.incidents[run.key]), run))
-            self._library.log(wandb_id(run.key), new)
+            self._log(run, new)
         self._alert(run, news.incidents[run.key])
 
-    def _open(self, run: Run) -> None:
-        """Open its W&B run and write all that the store has."""
+    def _is_unseen(self, run: Run) -> bool:
+        """Whether its W&B run is only here, so that it can be written again."""
+        if self._settings.is_online or self._settings.syncs or not run.unsynced:
+            return False
+        return self._library.has_unseen(run.unsynced[-1])
+
+    def _open(self, run: Run, batch: Batch) -> None:
+        """Open its W&B run and write all that the store has of it, up to the end of this batch."""
         self._make_room()
         self._library.open(
             Opening(
-                id=wandb_id(run.key),
-                name=run.key,
+                id=run.id,
+                name=run.key if run.part == 1 else f"{run.key} (part {run.part})",
                 group=run.key,
                 project=self._settings.project_of(run.pipeline or "unknown"),
                 config=run.config(self._page(run)),
             )
         )
-        written = self._ahead[run.key] = Written()
-        values = written.all_of(self._spans_of_run(run.key), self._points_of_run(run.key))
+        run.unsynced = [folder for folder in run.unsynced if not folder.endswith(f"-{run.id}")]
+        values = kept_of(
+            self._spans_of_run(run.key, after=run.after.get(Signal.SPANS, 0), until=batch.until[Signal.SPANS]),
+            self._points_of_run(run.key, after=run.after.get(Signal.POINTS, 0), until=batch.until[Signal.POINTS]),
+        )
         while some := list(islice(values, ROWS_AT_ONCE)):
-            self._library.log(wandb_id(run.key), rows(some))
+            self._log(run, rows(some))
         if run.incidents:
-            self._library.log(wandb_id(run.key), [_alert_row(max(at for at, _ in run.incidents.values()), run)])
+            self._log(run, [_alert_row(max(at for at, _ in run.incidents.values()), run)])
+
+    def _log(self, run: Run, new: Sequence[Row]) -> None:
+        run.rows = max(run.rows, self._library.log(run.id, new))
 
     def _make_room(self) -> None:
-        is_open = [run for run in self._runs.values() if self._library.is_open(wandb_id(run.key))]
+        is_open = [run for run in self._runs.values() if self._library.is_open(run.id)]
         if len(is_open) >= OPEN_MOST:
             quiet = min(is_open, key=lambda run: run.seen_at)
-            self._library.finish(wandb_id(quiet.key), quiet.summary(self._page(quiet)), exit_code=0)
-            self._ahead.pop(quiet.key, None)
+            self._library.finish(quiet.id, quiet.summary(self._page(quiet)), exit_code=0, rows_least=quiet.rows)
 
     def _let_go(self, key: str) -> None:
-        self._library.abandon(wandb_id(key))
-        self._ahead.pop(key, None)
+        run = self._runs.get(key)
+        for part in (run.part, run.part + 1) if run else (1,):  # the batch that failed may have begun another
+            self._library.abandon(wandb_id(key, part))
 
     def _alert(self, run: Run, incidents: Sequence[Incident]) -> None:
         least = self._alerts_from()
@@ -172,7 +183,7 @@ class WandbExporter:
             where = f" in {incident.stage}" if incident.stage else ""
             page = f"{self._public_url}/incidents/{quote(incident.id, safe='')}" if self._public_url else ""
             self._library.alert(
-                wandb_id(run.key),
+                run.id,
                 title=f"{incident.severity.name}: {incident.title}",
                 text=f"{incident.pipeline}{where}, run {run.key}\n{page}",
                 level=_LEVELS.get(incident.severity, "INFO"),
@@ -188,24 +199,26 @@ class WandbExporter:
             quiet_s = (batch.now - run.seen_at) / NS
             settle_s = min(SETTLE_S * 2.0 ** min(run.reopened, 20), LONGEST_SETTLE_S)
             if quiet_s >= (settle_s if run.is_over else SILENT_AFTER_S):
-                self._finish(news.run(key))
+                self._finish(news.run(key), batch)
 
-    def _finish(self, run: Run) -> None:
-        if not self._library.is_open(wandb_id(run.key)):
-            self._open(run)
+    def _finish(self, run: Run, batch: Batch) -> None:
+        if not self._library.is_open(run.id):
+            self._open(run, batch)
         run.is_done = True
         summary = run.summary(self._page(run))
         is_fine = run.is_over and run.result in _FINE
-        run.unsynced = self._library.finish(wandb_id(run.key), summary, exit_code=0 if is_fine else run.exit_code or 1)
-        self._ahead.pop(run.key, None)
+        exit_code = 0 if is_fine else run.exit_code or 1
+        folder = self._library.finish(run.id, summary, exit_code=exit_code, rows_least=run.rows)
+        if folder:
+            run.unsynced.append(folder)
 
     def _sync(self, news: News, now: int) -> None:
         current = {**self._runs, **news.runs}
-        waiting = sorted((run.seen_at, run.unsynced, key) for key, run in current.items() if run.unsynced)
+        waiting = sorted((run.seen_at, folder, key) for key, run in current.items() for folder in run.unsynced)
         synced = self._syncing.step([folder for _, folder, _ in waiting], now)
         for _, folder, key in waiting:
             if folder == synced:
-                news.run(key).unsynced = ""
+                news.run(key).unsynced.remove(folder)
 
     def _page(self, run: Run) -> str:
         return f"{self._public_url}/runs/{quote(run.key, safe='')}" if self._public_url else ""
@@ -221,7 +234,7 @@ class WandbExporter:
         surplus = len(oldest) - RUNS_MOST
         for position, run in enumerate(oldest):
             is_past = now - run.seen_at >= FORGOTTEN_AFTER_S * NS
-            is_open = self._library.is_open(wandb_id(run.key))
+            is_open = self._library.is_open(run.id)
             waits = run.unsynced and self._settings.syncs
             if position < surplus or (is_past and not is_open and not waits):
                 del self._runs[run.key]

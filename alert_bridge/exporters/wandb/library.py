@@ -24,7 +24,7 @@ from alert_bridge.exporters.wandb.histograms import Bins
 from alert_bridge.exporters.wandb.rows import STEP, TIME, Row
 from alert_bridge.exporters.wandb.settings import WandbSettings
 
-__all__ = ["Library", "Opening", "clean_environment"]
+__all__ = ["SYNCED_MARK", "Library", "Opening", "clean_environment"]
 
 INIT_TIMEOUT_S = 5.0  # the default, 90 s, would hold everything behind it
 FINISH_TIMEOUT_S = 5.0  # the default waits for ever; what is not sent by then stays on disk and is synced
@@ -36,6 +36,7 @@ LEAVE_WITHIN_S = 0.6  # at the end of the process
 ALERT_TITLE_CHARACTERS = 63
 NO_REPEAT_PAUSE = timedelta(milliseconds=1)  # zero would be read as "not given", which is a minute
 NS_PER_S = 1e9
+SYNCED_MARK = "*.wandb.synced"  # what `wandb sync` leaves beside the file of a run that it brought to W&B as a whole
 _SHOWN_AS = "pipeline-alerts"  # in place of host and user names
 
 # Of whoever started the bridge: they would be taken for settings of every run.
@@ -69,6 +70,8 @@ class _Opened:
     run: Any
     folder: Path
     axes: dict[str, str] = field(default_factory=dict)  # by key, as W&B was told
+    rows: int = 0
+    last: float = 0.0  # time of the last row, in seconds
 
 
 class Library:
@@ -82,6 +85,7 @@ class Library:
         self._call = Calls("wandb")
         self._wandb: Any = None
         self._opened: dict[str, _Opened] = {}
+        self._most_rows: dict[str, int] = {}  # that a run ever had, by id
         self.url = ""  # of the project where people look; known once something was opened online
 
     def is_open(self, run_id: str) -> bool:
@@ -92,10 +96,19 @@ class Library:
         within = LOAD_WITHIN_S + INIT_TIMEOUT_S
         self._opened[opening.id] = self._call(lambda: self._open(opening), within_s=within)
 
-    def log(self, run_id: str, rows: Sequence[Row]) -> None:
-        """Append rows, in their order."""
+    def log(self, run_id: str, rows: Sequence[Row]) -> int:
+        """Append rows, in their order; how many the run has now, or had before it was opened again."""
         opened = self._opened[run_id]
-        self._call(lambda: self._log(opened, rows), within_s=LOG_WITHIN_S)
+        try:
+            self._call(lambda: self._log(opened, rows), within_s=LOG_WITHIN_S)
+        finally:
+            most = self._most_rows[run_id] = max(self._most_rows.get(run_id, 0), opened.rows)
+        return most
+
+    def has_unseen(self, folder: str) -> bool:
+        """Whether the folder of a finished run is still here, and nobody brought it to W&B."""
+        path = self._settings.directory / "wandb" / folder
+        return path.is_dir() and not any(path.glob(SYNCED_MARK))
 
     def alert(self, run_id: str, *, title: str, text: str, level: str) -> None:
         """Have W&B tell people. ``level`` is INFO, WARN or ERROR; only the first characters of a title are shown."""
@@ -106,12 +119,17 @@ class Library:
             within_s=LOG_WITHIN_S,
         )
 
-    def finish(self, run_id: str, summary: Mapping[str, str | float], *, exit_code: int) -> str:
-        """End a run; the folder that W&B does not have yet, relative to ours, or nothing if it has all."""
+    def finish(self, run_id: str, summary: Mapping[str, str | float], *, exit_code: int, rows_least: int = 0) -> str:
+        """End a run; the folder that W&B does not have yet, relative to ours, or nothing if it has all.
+
+        W&B keeps a row of the run before with the same number, unless there is one in its place: of those there are
+        ``rows_least``.
+        """
         opened = self._opened[run_id]
         folder: str = self._call(
-            lambda: self._finish(opened, summary, exit_code), within_s=LOG_WITHIN_S + FINISH_TIMEOUT_S
+            lambda: self._finish(opened, summary, exit_code, rows_least), within_s=LOG_WITHIN_S + FINISH_TIMEOUT_S
         )
+        self._most_rows.pop(run_id, None)
         del self._opened[run_id]
         return folder
 
@@ -120,7 +138,7 @@ class Library:
         opened = self._opened.pop(run_id, None)
         if opened is not None and not self._call.is_ended:
             with contextlib.suppress(Exception):  # it is thrown away, whatever is wrong with it
-                self._call(lambda: self._finish(opened, {}, 1), within_s=FINISH_TIMEOUT_S)
+                self._call(lambda: self._finish(opened, {}, 1, 0), within_s=FINISH_TIMEOUT_S)
 
     def close(self) -> None:
         """Nobody waits for W&B any more, from any thread."""
@@ -194,6 +212,7 @@ class Library:
             said |= {TIME: seconds, "_timestamp": seconds}
             if row.step is not None:
                 said[STEP] = row.step
+            opened.rows, opened.last = opened.rows + 1, seconds
             opened.run.log(said)  # without `step=`: W&B drops what is lower than the one before
 
     def _cell(self, cell: float | Bins) -> Any:
@@ -201,7 +220,9 @@ class Library:
             return self._wandb.Histogram(np_histogram=(list(cell.counts), list(cell.edges)))
         return cell
 
-    def _finish(self, opened: _Opened, summary: Mapping[str, str | float], exit_code: int) -> str:
+    def _finish(self, opened: _Opened, summary: Mapping[str, str | float], exit_code: int, rows_least: int) -> str:
+        for _ in range(opened.rows, rows_least):
+            opened.run.log({TIME: opened.last, "_timestamp": opened.last})
         opened.run.summary.update(dict(summary))
         folder = opened.folder.name
         try:

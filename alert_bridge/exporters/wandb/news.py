@@ -11,35 +11,10 @@ from alert_bridge.exporters.wandb.runs import Run, fold_incident, fold_record
 from alert_bridge.model import Incident, MetricPoint, Record, Severity, Span
 from instrumentation import attributes as names
 
-__all__ = ["News", "Written"]
+__all__ = ["News", "kept_of"]
 
 RUNS_OF_INCIDENT = 5  # the newest
 _NOT_COUNTED = frozenset({names.EVENT_RUN_HEARTBEAT, names.EVENT_DIGEST})
-
-
-class Written:
-    """What was written to a W&B run from the store, before its turn came in a batch: it must not come twice."""
-
-    def __init__(self) -> None:
-        self._known: set[int] = set()
-
-    def all_of(self, spans: Iterable[Span], points: Iterable[MetricPoint]) -> Iterator[Measured]:
-        """All that W&B is to be given of a run, noted while it is consumed."""
-        for span in spans:
-            value = stage_measured(span)
-            if value is not None:
-                self._known.add(hash(span.span_id))
-                yield value
-        for point in points:
-            if not _is_mirrored(point):
-                self._known.add(_identity(point))
-                yield measured(point)
-
-    def has_span(self, span: Span) -> bool:
-        return hash(span.span_id) in self._known
-
-    def has_point(self, point: MetricPoint) -> bool:
-        return _identity(point) in self._known
 
 
 class News:
@@ -48,7 +23,6 @@ class News:
     Args:
         batch: what came.
         runs: as they are known; never changed here.
-        written: by run, what W&B has already.
         least: records and incidents below this severity are not counted.
 
     Attributes:
@@ -59,9 +33,8 @@ class News:
         tallies: what became of each signal.
     """
 
-    def __init__(self, batch: Batch, runs: Mapping[str, Run], written: Mapping[str, Written], least: Severity) -> None:
+    def __init__(self, batch: Batch, runs: Mapping[str, Run], least: Severity) -> None:
         self._known = runs
-        self._written = written
         self._least = least
         self._now = batch.now
         self.runs: dict[str, Run] = {}
@@ -108,16 +81,14 @@ class News:
         value = stage_measured(span) if key else None
         if value is None:
             return False
-        if key not in self._written or not self._written[key].has_span(span):
-            self._write(key, value, span)
+        self._write(key, value, span)
         return True
 
     def _point(self, point: MetricPoint) -> bool:
         key = _run_of(point)
         if not key or _is_mirrored(point):
             return False
-        if key not in self._written or not self._written[key].has_point(point):
-            self._write(key, measured(point), point)
+        self._write(key, measured(point), point)
         return True
 
     def _incident(self, incident: Incident) -> bool:
@@ -139,6 +110,17 @@ class News:
         self.wanted[key] = None
 
 
+def kept_of(spans: Iterable[Span], points: Iterable[MetricPoint]) -> Iterator[Measured]:
+    """What W&B is to be given of what the store has."""
+    for span in spans:
+        value = stage_measured(span)
+        if value is not None:
+            yield value
+    for point in points:
+        if not _is_mirrored(point):
+            yield measured(point)
+
+
 def _run_of(item: Span | MetricPoint) -> str:
     return str(item.attributes.get(names.RUN_ID) or item.resource.get(names.RUN_ID) or "")
 
@@ -150,10 +132,3 @@ def _pipeline_of(item: Span | MetricPoint) -> str:
 def _is_mirrored(point: MetricPoint) -> bool:
     """Whether the program wrote it to a W&B run of its own."""
     return point.attributes.get(names.WANDB_MIRRORED) is True
-
-
-def _identity(point: MetricPoint) -> int:
-    """What the store knows the point by."""
-    said = sorted(point.attributes.items(), key=lambda item: item[0])
-    speaker = sorted(point.resource.items(), key=lambda item: item[0])
-    return hash(repr((point.name, point.kind, point.time, said, speaker)))

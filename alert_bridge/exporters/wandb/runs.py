@@ -43,11 +43,23 @@ class Run:
     is_shown: bool = False  # there is, or was, something of it to see in W&B
     is_done: bool = False  # its W&B run is finished
     reopened: int = 0
-    unsynced: str = ""  # folder that W&B does not have yet
+    unsynced: list[str] = field(default_factory=list)  # folders that W&B does not have yet
+    part: int = 1  # a W&B run that W&B has as a whole is left alone: what comes later is in another
+    after: dict[str, int] = field(default_factory=dict)  # the store's cursors behind which the part begins
+    rows: int = 0  # that its W&B run may have
+
+    @property
+    def id(self) -> str:
+        """Of the W&B run that it is, or its latest part."""
+        return wandb_id(self.key, self.part)
 
     @property
     def is_over(self) -> bool:
         return bool(self.ended)
+
+    def begin_part(self, after: Mapping[str, int]) -> None:
+        """What comes from here on is in a W&B run of its own. ``after``: the store's cursors, by signal."""
+        self.part, self.after, self.rows = self.part + 1, dict(after), 0
 
     def copy(self) -> Run:
         """To be changed and thrown away if W&B does not take it."""
@@ -61,6 +73,8 @@ class Run:
         """What `to_json` wrote, by this release or an older one."""
         known = {each.name for each in fields(cls)}
         run = cls(**{name: value for name, value in json.loads(text).items() if name in known})
+        if isinstance(run.unsynced, str):  # by an older release
+            run.unsynced = [run.unsynced] if run.unsynced else []
         run.incidents = {key: (int(at), str(severity)) for key, (at, severity) in run.incidents.items()}
         return run
 
@@ -137,12 +151,12 @@ def fold_incident(run: Run, incident: Incident) -> bool:
     return before != run.incidents[incident.id]
 
 
-def wandb_id(run_id: str) -> str:
-    """The id of the W&B run: the same for the same pipeline run for ever, in characters that W&B takes."""
+def wandb_id(run_id: str, part: int = 1) -> str:
+    """The id of the W&B run: the same for the same part of a pipeline run for ever, in characters that W&B takes."""
     plain = _NOT_IN_IDS.sub("-", run_id)[:ID_CHARACTERS]
     if plain != run_id:
         plain += "-" + hashlib.sha256(run_id.encode()).hexdigest()[:8]
-    return plain + _SUFFIX
+    return plain + _SUFFIX + (f"-{part}" if part > 1 else "")
 
 
 def _fold_own_run(run: Run, attributes: Mapping[str, object]) -> None:

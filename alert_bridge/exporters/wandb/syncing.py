@@ -15,7 +15,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from alert_bridge.exporters.wandb.library import clean_environment
+from alert_bridge.exporters.wandb.library import SYNCED_MARK, clean_environment
 from alert_bridge.exporters.wandb.settings import WandbSettings
 
 __all__ = ["Syncing"]
@@ -23,7 +23,6 @@ __all__ = ["Syncing"]
 SYNC_WITHIN_S = 300.0  # then it is ended and tried again later
 FIRST_PAUSE_S = 30.0
 LONGEST_PAUSE_S = 3600.0
-SYNCED_MARK = "*.wandb.synced"
 NS = 1_000_000_000
 
 log = logging.getLogger(__name__)

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from alert_bridge.errors import SettingsError
 from alert_bridge.store.sqlite import read_only
 
 __all__ = ["ExportBooks", "ExportState", "export_states"]
@@ -52,7 +53,7 @@ def export_states(state: Path) -> tuple[ExportState, ...]:
         try:
             with closing(read_only(path)) as connection:
                 found.append(_state(state, path.name[len(_PREFIX) : -len(_SUFFIX)], connection))
-        except sqlite3.OperationalError:  # being created just now
+        except (sqlite3.OperationalError, SettingsError):  # being created just now: locked, or still empty
             continue
     return tuple(found)
 

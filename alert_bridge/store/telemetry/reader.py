@@ -77,11 +77,14 @@ class Telemetry:
             row = connection.execute(f"SELECT {RUN_COLUMNS} FROM runs WHERE id = ?", (run,)).fetchone()  # noqa: S608 - fixed columns
             return None if row is None else summary_of(row)
 
-    def run_spans(self, run_id: str) -> Sequence[Span]:
-        """The run's finished spans by their beginning."""
+    def run_spans(self, run_id: str, *, after: int = 0, until: int = _LATEST) -> Sequence[Span]:
+        """The run's finished spans by their beginning; of those that lie behind a cursor, up to another."""
         with self._reading() as connection:
-            run = _run(connection, run_id)
-            rows = connection.execute(f"{_SPANS} WHERE spans.run = ? ORDER BY spans.start_time, spans.id", (run,))
+            where = "spans.run = ? AND spans.id > ? AND spans.id <= ?"
+            rows = connection.execute(
+                f"{_SPANS} WHERE {where} ORDER BY spans.start_time, spans.id",
+                (_run(connection, run_id), after, until),
+            )
             return [span_of(row) for row in rows]
 
     def trace_spans(self, trace_id: str) -> Sequence[Span]:
@@ -227,10 +230,13 @@ class Telemetry:
             }
         return {table: row[0] if row else 0 for table, row in found.items()}
 
-    def run_points(self, run_id: str) -> Sequence[MetricPoint]:
-        """The run's metric points by time."""
+    def run_points(self, run_id: str, *, after: int = 0, until: int = _LATEST) -> Sequence[MetricPoint]:
+        """The run's metric points by time; of those that lie behind a cursor, up to another."""
         with self._reading() as connection:
-            rows = connection.execute(f"{_POINTS} WHERE series.run_id = ? ORDER BY points.time, points.id", (run_id,))
+            where = "series.run_id = ? AND points.id > ? AND points.id <= ?"
+            rows = connection.execute(
+                f"{_POINTS} WHERE {where} ORDER BY points.time, points.id", (run_id, after, until)
+            )
             return [point_of(row) for row in rows]
 
     @contextmanager
