@@ -87,15 +87,18 @@ def _clean(text: str) -> str:
 
 def _without_prefix(text: str) -> str:
     """Cuts what a log shipper put before every line: its width is the header's column, if the next line has it too."""
-    start = text.find(_HEADER)
-    line_start = text.rfind("\n", 0, start) + 1
-    width = start - line_start
-    end = text.find("\n", start)
-    if start < 0 or width == 0 or end < 0 or not text.startswith('  File "', end + 1 + width):
-        return text
-    if not text[line_start:start].strip(" |+"):
-        return text  # the margin of an exception group
-    return "\n".join(line[width:] for line in text[line_start:].split("\n"))
+    for header, next_line in (("  " + _GROUP_HEADER, '  |   File "'), (_HEADER, '  File "')):
+        start = text.find(header)
+        line_start = text.rfind("\n", 0, max(start, 0)) + 1
+        width, end = start - line_start, text.find("\n", start)
+        if (
+            width > 0
+            and end >= 0
+            and text.startswith(next_line, end + 1 + width)
+            and text[line_start:start].strip(" |")
+        ):
+            return "\n".join(line[width:] for line in text[line_start:].split("\n"))
+    return text
 
 
 def _chain(lines: list[str], depth: int) -> list[Raised]:

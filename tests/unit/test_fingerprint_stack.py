@@ -73,6 +73,14 @@ def test_colours_and_the_prefix_of_a_log_shipper_change_nothing() -> None:
     assert value(shipped) == value(plain)
 
 
+def test_the_prefix_of_a_log_shipper_changes_nothing_in_a_group_either() -> None:
+    plain = group(SHARD, SAVE)
+    shipped = "\n".join(f"2026-01-14T10:00:0{at % 10}Z worker-7 | {line}" for at, line in enumerate(plain.splitlines()))
+
+    assert value(shipped) == value(plain)
+    assert "members" in dict(of(Said(stacktrace=shipped)).components)
+
+
 def test_a_note_and_carriage_returns_change_nothing() -> None:
     plain = textwrap.dedent(PRICE)
 
