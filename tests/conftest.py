@@ -6,12 +6,17 @@ import signal
 from functools import cache
 from pathlib import Path
 
+import httpx
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 # `make test &` in a script ignores SIGINT, and every program of a test would inherit that; ours would be blamed.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# httpx waits 5 s for an answer, which is luck on a busy machine. A test that claims a time measures it.
+ANSWER_WITHIN_S = 60.0
+httpx._config.DEFAULT_TIMEOUT_CONFIG.read = ANSWER_WITHIN_S
 
 
 class SharedPartsTogether(LoadScopeScheduling):

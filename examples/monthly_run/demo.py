@@ -29,10 +29,10 @@ from alert_bridge.store.telemetry import Telemetry
 
 HERE = Path(__file__).parent
 HOME = Path(".demo")
-START_TIMEOUT_S = 30.0
-DELIVERY_TIMEOUT_S = 30.0
-DIGEST_TIMEOUT_S = 10.0
-COUNTERS_TIMEOUT_S = 10.0
+START_TIMEOUT_S = 120.0  # this and the next three are patience with a busy machine: usually a second or two is enough
+DELIVERY_TIMEOUT_S = 120.0
+DIGEST_TIMEOUT_S = 60.0
+COUNTERS_TIMEOUT_S = 60.0
 MOST_POINTS = 100_000
 LINE_CHARS = 118
 MOST_LINES = 40
@@ -151,8 +151,8 @@ def report(fail: str, address: str) -> bool:
         deliveries = [delivery for incident in incidents for delivery in control.deliveries(incident.id)]
         for delivery in deliveries:
             show(delivery, told)
-        waited = time.monotonic() - started > SETTLE_S
-        if waited and all(delivery.state is not NoticeState.QUEUED for delivery in deliveries):
+        settled = time.monotonic() - started > SETTLE_S and (told or fail in QUIET)
+        if settled and all(delivery.state is not NoticeState.QUEUED for delivery in deliveries):
             break
         time.sleep(POLL_S)
     if not told:

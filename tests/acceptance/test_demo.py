@@ -18,10 +18,10 @@ import pytest
 from tests.servers.bridge import wait_for
 from tests.servers.collector import collector_binary
 
-pytestmark = [pytest.mark.collector, pytest.mark.slow]
+pytestmark = [pytest.mark.collector, pytest.mark.slow, pytest.mark.timeout(900)]
 
 DEMO = Path(__file__).parents[2] / "examples" / "monthly_run" / "demo.py"
-WITHIN_S = 150.0
+WITHIN_S = 400.0  # half a minute on an idle machine
 ON_A_TERMINAL = """
 import fcntl, os, sys, termios
 os.setsid()
