@@ -29,6 +29,7 @@ _DOMAIN = re.compile(
 )
 _NUMBERED = re.compile(r"[A-Z][A-Z0-9_]{1,30}\(\d{1,9}\)$")  # LOCAL(0), CPU(3)
 _CONSTANT = re.compile(r"(?:[A-Za-z_]\w{0,80}\.){2,12}[A-Z][A-Z_]{2,80}$")  # android.intent.action.SCREEN_OFF
+_ENDING = re.compile(r"\w\.\w{1,8}$")
 _DIGIT = re.compile(r"\d")
 _HEX = re.compile(r"[0-9a-fA-F]{8,}$")
 _EMPTY = frozenset({"()", "[]", "{}", "''", '""'})
@@ -100,6 +101,7 @@ def _is_path(text: str) -> bool:
         or text.startswith(("./", "../"))
         or text.count("/") >= PATH_SLASHES
         or "\\" in text
+        or ("/" in text and _ENDING.search(text) is not None)
         or text[1:3] in (":/", ":\\")
     )
 

@@ -24,6 +24,7 @@ from alert_bridge.fingerprint.mask import forget, mask
         ("user ann@example.org refused", "user bob.b@example.com refused"),
         ("postgres:5432 refused the connection", "replica:5432 refused the connection"),
         ("cannot load ./model.pt: truncated", "cannot load ../old/model.pt: truncated"),
+        ("cannot load models/small.pt: truncated", "cannot load models/large.ckpt: truncated"),
         ("the query returned 17 rows, not one", "the query returned 18 rows, not one"),
         ("answered with status 200 in 3 s", "answered with status 204 in 4 s"),
         ("key pressed: keycode=3 repeat=0", "key pressed: keycode=4 repeat=1"),
