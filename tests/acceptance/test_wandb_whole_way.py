@@ -19,6 +19,8 @@ routes:
   - {channel: slack, min_severity: ERROR, audiences: [mdd]}
   - {channel: wandb, audiences: [mdd]}
 """
+PROGRAM_WITHIN_S = 120.0
+WRITTEN_WITHIN_S = 120.0
 PROGRAM = """
 import logging, math, sys
 from instrumentation import log_metrics, stage
@@ -35,31 +37,39 @@ sys.exit(3)
 """
 
 
-def test_figures_of_a_program_under_run_are_in_w_and_b(tmp_path):
-    (tmp_path / "main.py").write_text(PROGRAM)
-    with BridgeProcess(tmp_path / "bridge", policy=POLICY, environ={"WANDB_MODE": "offline"}) as bridge:
+def run_under_a_bridge(folder: Path, program: str, **more: str) -> tuple[int, Path]:
+    """Run a program under `run`, reporting to a bridge with W&B; its exit code, and the file that the bridge wrote."""
+    (folder / "main.py").write_text(program)
+    with BridgeProcess(folder / "bridge", policy=POLICY, environ={"WANDB_MODE": "offline"}) as bridge:
         bridge.wait_until_ready()
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "WANDB_"))}
         ours = {
             "PIPELINE_ALERTS_ENDPOINT": bridge.url,
             "PIPELINE_ALERTS_RUN_ID": RUN_ID,
-            "XDG_STATE_HOME": str(tmp_path / "home"),
+            "XDG_STATE_HOME": str(folder / "home"),
             "PYTHONPATH": str(ROOT),
         }
         command = [sys.executable, "-m", "alert_bridge.cli", "run", "--pipeline", "monthly_run", "--", sys.executable]
-        done = subprocess.run([*command, "main.py"], cwd=tmp_path, env=clean | ours, capture_output=True, timeout=60)
-        folder = bridge.state / "wandb" / "wandb"
+        done = subprocess.run(
+            [*command, "main.py"], cwd=folder, env=clean | ours | more, capture_output=True, timeout=PROGRAM_WITHIN_S
+        )
+        written = bridge.state / "wandb" / "wandb"
 
         def finished() -> bool:
-            (path, *_) = [*folder.glob(f"offline-run-*-{RUN_ID}-otel/*.wandb"), None]
+            (path, *_) = [*written.glob(f"offline-run-*-{RUN_ID}-otel/*.wandb"), None]
             return path is not None and has_ended(path)
 
-        wait_for(finished, 60.0, lambda: bridge.log.read_text()[-2_000:])
-        (path,) = folder.glob(f"offline-run-*-{RUN_ID}-otel/*.wandb")
+        wait_for(finished, WRITTEN_WITHIN_S, lambda: bridge.log.read_text()[-2_000:])
+    (path,) = written.glob(f"offline-run-*-{RUN_ID}-otel/*.wandb")
+    return done.returncode, path
+
+
+def test_figures_of_a_program_under_run_are_in_w_and_b(tmp_path):
+    code, path = run_under_a_bridge(tmp_path, PROGRAM)
 
     rows = history(path)
     axes = {each.metric.name: each.metric.step_metric for each in records(path) if each.HasField("metric")}
-    assert done.returncode == 3
+    assert code == 3
     for model in ("orange_pasta", "purple_alien"):
         key = f"{model}/train/loss"
         assert sorted((row["step"], row[key]) for row in rows if key in row) == [(0, 1.0), (1, 0.5), (2, 1 / 3)]
@@ -76,3 +86,31 @@ def test_figures_of_a_program_under_run_are_in_w_and_b(tmp_path):
     assert max(row["alerts/ERROR"] for row in rows if "alerts/ERROR" in row) == 2
     (ended,) = [each.exit for each in records(path) if each.HasField("exit")]
     assert ended.exit_code == 3
+
+
+OWN_RUN = """
+import wandb
+from instrumentation import log_metrics, stage
+from instrumentation.wandb import mirror
+
+mirror()
+with wandb.init(project="orange", job_type="train"), stage("fit"):
+    for epoch in (2, 0, 1):
+        log_metrics({"loss": 1 / (1 + epoch)}, step=epoch)
+log_metrics({"rows": 191})
+"""
+
+
+def test_figures_that_the_programs_own_w_and_b_run_has_are_not_written_a_second_time(tmp_path):
+    code, path = run_under_a_bridge(tmp_path, OWN_RUN, WANDB_MODE="offline", WANDB_ERROR_REPORTING="false")
+
+    (own,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    own_rows, rows = history(own), history(path)
+    assert code == 0
+    assert sorted((row["step"], row["loss"]) for row in own_rows if "loss" in row) == [(0, 1.0), (1, 0.5), (2, 1 / 3)]
+    assert len([row for row in own_rows if "stage/fit/duration_s" in row]) == 1
+    keys = {key for row in rows for key in row if key[0] != "_"} - {"time_s"}
+    assert keys == {"rows", "run/duration_s", "process/peak_memory_bytes", "process/cpu_time_s", *TRAIN}
+
+
+TRAIN = {"stage/train/duration_s"}  # told when the W&B run is over, which takes no more rows then

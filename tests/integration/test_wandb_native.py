@@ -182,6 +182,25 @@ def run_command(environ: Mapping[str, str], cwd: Path, program: str) -> subproce
     return subprocess.run(command, cwd=cwd, env=dict(environ), capture_output=True, timeout=120)
 
 
+def test_under_the_command_too_console_exit_code_and_files_are_what_they_are_without_us(tmp_path: Path) -> None:
+    program = STAGES.replace("wandb.finish()\n", "")
+    seen = []
+    for under_run in (False, True):
+        (tmp_path / "work").mkdir()
+        plain = children.environment(**OFFLINE, PIPELINE_ALERTS_LINGER_SECONDS="0", XDG_STATE_HOME=str(tmp_path))
+        if under_run:
+            done = run_command(plain, tmp_path / "work", program)
+        else:
+            (tmp_path / "work" / "main.py").write_text(program)
+            command = [sys.executable, "main.py"]
+            done = subprocess.run(command, cwd=tmp_path / "work", env=plain, capture_output=True, timeout=120)
+        files = files_of(tmp_path / "work")
+        seen.append((done.returncode, comparable(done.stdout), comparable(done.stderr), files))
+        (tmp_path / "work").rename(tmp_path / f"before {under_run}")
+
+    assert seen[0] == seen[1]
+
+
 def test_w_and_b_s_own_telemetry_never_holds_our_token_run_id_or_host(tmp_path: Path) -> None:
     token, run_id = "our-ingest-token-0123456789", "fatalities_003_559_secret"
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "WANDB_"))}
