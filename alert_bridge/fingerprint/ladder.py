@@ -69,8 +69,7 @@ def _traceback_in(body: str) -> str:
         return body
     if first.endswith(HEADER) and rest.startswith('  File "', len(first) - len(HEADER)):
         return body  # with what a log shipper puts before every line
-    is_heading = not first.strip() or _HEADING.match(first) is not None
-    return rest if is_heading and HEADER[:-1] in rest.lstrip()[:MAX_HEADING_CHARS] else ""
+    return rest if _HEADING.match(first) and HEADER[:-1] in rest[:MAX_HEADING_CHARS] else ""
 
 
 def _telling_line(message: str) -> str:

@@ -13,11 +13,12 @@ from alert_bridge.fingerprint.words import SERVICE_PORT, forget_words, mask_word
 
 __all__ = ["forget", "mask"]
 
-MAX_LINE_CHARS = 4_000  # of the first line, as it comes
-MAX_CHARS = 1_000  # of it, once every number is one digit
+MAX_LINE_CHARS = 4_000  # of the text, as it comes
+MAX_CHARS = 1_000  # of its first line, once every number is one digit
 MAX_CACHED = 10_000  # texts, of each kind
 MAX_CACHED_CHARS = 1_000  # what is longer is rare, and is worked out each time
 
+_SAYS = re.compile(r"[^\W_]")
 _NUMBER = re.compile(r"\d+")
 _ZEROS = bytes(ord("0") if chr(byte).isdigit() else byte for byte in range(128)) + bytes(range(128, 256))
 _PORT_SHAPE = re.compile(r":(?<=[A-Za-z_-]:)0(?![\w.:/-])")
@@ -50,14 +51,22 @@ _collapsed: dict[str, str] = {}  # by the line with its words masked
 
 
 def mask(text: str) -> str:
-    """The text's first line without its data; two lines of one logging call give the same."""
-    line = text.partition("\n")[0][:MAX_LINE_CHARS]
+    """The text's first line that says something, without its data; two lines of one logging call give the same."""
+    line = text[:MAX_LINE_CHARS]
+    if "\n" in line:
+        line = _first_words(line.split("\n"))
     known = _known(line)
     if known.may_hold_port:
         known = _known(_PORT.sub(SERVICE_PORT, line))
     if known.may_hold_codes and (codes := codes_in(line, only_of_a_server=known.is_access)):
         return f"{known.text} [{'; '.join(codes)}]"
     return known.text
+
+
+def _first_words(lines: list[str]) -> str:
+    """No ruler or blank line; and with what follows if it is a heading of one word, like "ERROR:"."""
+    telling = [line for line in lines if _SAYS.search(line)][:2] or lines[:1]
+    return telling[0] if len(telling[0].split()) > 1 else " ".join(telling)
 
 
 def _known(line: str) -> _Template:

@@ -62,6 +62,12 @@ def test_only_the_first_line_counts() -> None:
     assert mask("no space left\non device 7") == mask("no space left")
 
 
+@pytest.mark.parametrize("before", ["\n", "  \n\n", "==========\n", "+--------+\n", "ERROR:\n"])
+def test_what_only_frames_or_heads_a_text_hides_no_problem(before: str) -> None:
+    assert mask(f"{before}no space left\nat all") != mask(f"{before}no route to host\nat all")
+    assert "no space left" in mask(f"{before}no space left\nat all")
+
+
 def test_a_malformed_call_groups_by_its_template() -> None:
     one = of(Said(body="%d rows (arguments: 'x')", template="%d rows are left over", logger="etl"))
     other = of(Said(body="%d rows (arguments: None)", template="%d rows are left over", logger="etl"))
