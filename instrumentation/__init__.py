@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from instrumentation.handler import PipelineHandler
+    from instrumentation.measures import log_metrics
     from instrumentation.setup import configure
-    from instrumentation.stages import log_metrics, stage
+    from instrumentation.stages import stage
 
 __all__ = ["PipelineHandler", "configure", "log_metrics", "stage"]
 
 _HOME = {
     "PipelineHandler": "instrumentation.handler",
     "configure": "instrumentation.setup",
-    "log_metrics": "instrumentation.stages",
+    "log_metrics": "instrumentation.measures",
     "stage": "instrumentation.stages",
 }
 

@@ -6,7 +6,7 @@ import atexit
 import os
 import sys
 
-from . import imports, names
+from . import carrying, imports, names
 from .journal import Journal
 
 TYPE_CHECKING = False  # the real one costs every child the import of typing
@@ -43,6 +43,7 @@ def start(environ: Mapping[str, str] = os.environ) -> Journal | None:
                 **(_named_stages(stages) if stages else {}),
                 "logging": lambda module: _watch_logging(module, opened, environ),
                 "threading": lambda module: _ends().watch_threads(module),
+                **carrying.watched(lambda: _ends().encoder().context),
                 "multiprocessing.util": lambda module: _ends().watch_processes(module),
                 **dict.fromkeys(names.PREFECT_MODULES, lambda module: _watch_prefect(module, opened)),
                 "wandb": lambda _module: _watch_wandb(opened),

@@ -27,10 +27,13 @@ class Context:
         self._steps: dict[int, str] = {}  # by span id, as OpenTelemetry has it: the stage, ready to be said
         self._ended: list[int] = []
         self.leave()
+        self.has_moved = False
 
     def enter(self, trace: str, span: str, stage: str) -> None:
         """From now on the process as a whole is in this stage."""
+        self.has_moved = True  # the process is, or was, elsewhere than at its start
         self._process = trace, span
+        self._process_stage = stage
         self._trace = _span(trace, span) if trace else ""
         self._stage = _said(stage)
         self._start = self._trace + self._stage
@@ -68,6 +71,11 @@ class Context:
             return "%032x" % current.trace_id, "%016x" % current.span_id
         trace, span = self._current_trace() or self._process
         return (trace, span) if trace else (os.urandom(16).hex(), "")
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Trace id, span id and stage of the process as a whole."""
+        return (*self._process, self._process_stage)
 
     def _now(self) -> str:
         current = self._current_span()
