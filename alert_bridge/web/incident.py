@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final
 from urllib.parse import quote
@@ -22,7 +22,7 @@ from alert_bridge.web.loglines import log_lines, log_view
 from alert_bridge.web.site import NotFound, Site
 from alert_bridge.web.waterfall import stage_path, waterfall
 from alert_bridge.web.wishes import HOURS
-from alert_bridge.web.wording import bytes_in_words, duration, first_line, visible
+from alert_bridge.web.wording import TRACEBACK_START, bytes_in_words, duration, first_line, visible
 from instrumentation import attributes as names
 
 __all__ = ["incident_changed", "show_incident"]
@@ -105,6 +105,19 @@ def _reason(record: Record, title: str) -> str:
     return "" if body in said or said in body else visible(body)
 
 
+def _trace(record: Record) -> str:
+    """The record's stack trace: its own, or the text that is nothing else."""
+    return record.text(names.EXCEPTION_STACKTRACE) or (record.body if record.body.startswith(TRACEBACK_START) else "")
+
+
+def _in_words(occurrence: Occurrence, bodies: Mapping[str, str], title: str) -> Occurrence:
+    """The occurrence with its whole text where the log has it: what is kept with it is only the beginning."""
+    if occurrence.record_uid in bodies:
+        return replace(occurrence, body=bodies[occurrence.record_uid])
+    # The end of a traceback says what happened, and is not in its beginning.
+    return replace(occurrence, body=title) if occurrence.body.startswith(TRACEBACK_START) else occurrence
+
+
 def _run_facts(site: Site, focus: Focus, record: Record) -> list[tuple[str, str]]:
     """What this run was: when, how it ended, on which machine, from which code."""
     facts: list[tuple[str, str]] = []
@@ -170,6 +183,7 @@ def show_incident(site: Site, request: Request) -> Response:
     record = next((each for each in log.records if each.uid == focus.uid), incident.sample)
     spans = _spans(site, focus)
     lines = log_lines(log.records, focus=focus.uid, occurrences=uids)
+    bodies = {each.uid: each.body for each in log.records if each.uid in uids}
     related = [each for each in site.control.incidents_of_run(focus.run_id) if each.id != incident.id]
     decisions = (*site.control.decisions(focus.uid), *site.control.decisions(incident.id))
     trail = sorted(dict.fromkeys(decisions), key=lambda decision: decision.at)
@@ -189,10 +203,8 @@ def show_incident(site: Site, request: Request) -> Response:
         page=log,
         has_focus_line=any(line.is_focus for line in lines),
         sample_line=log_lines([record], focus=record.uid),
-        trace_parts=stacktrace.parts(record.text(names.EXCEPTION_STACKTRACE))
-        if record.text(names.EXCEPTION_STACKTRACE)
-        else (),
-        occurrences=occurrences,
+        trace_parts=stacktrace.parts(_trace(record)) if _trace(record) else (),
+        occurrences=[_in_words(each, bodies, incident.title) for each in occurrences],
         bars=bars(site.control.days(incident.fingerprint, last=DAYS)),
         deliveries=site.control.deliveries(incident.id),
         trail=trail,

@@ -353,3 +353,21 @@ def test_in_a_run_of_thousands_of_deep_spans_the_failing_one_is_drawn_and_the_lo
     assert "step_1 then step_2 then … 13 between … then step_16" in path
     assert f"{2021 - MAX_SPANS:,} more spans are not drawn" in page.words
     assert any(each.get("href") == f"/runs/{RUN}#spans-h" for each in page.all("a"))
+
+
+def test_a_traceback_that_was_logged_as_a_message_is_shown_as_one_and_named_by_its_end(fresh):
+    control, telemetry = month()
+    (logged,) = [record for record in telemetry.records if record.uid == "7f3c-1008"]
+    sample = replace(logged, attributes={"cicd.pipeline.task.name": "fetch_data"})
+    control.all_incidents[0] = replace(control.all_incidents[0], sample=sample)
+    kept = [replace(each, body=each.body[:120]) for each in control.all_occurrences[FETCH]]
+    control.all_occurrences[FETCH] = [*kept, replace(kept[1], record_uid="long gone")]
+
+    text = fresh(control, telemetry).get(f"/incidents/{FETCH}").text
+
+    _, _, top = text.partition('class="stack"')
+    assert "pipeline.model.DataFetchError: queryset fatalities_cm" in top.partition("</details>\n</section>")[0]
+    _, _, table = text.partition("Occurrences, the latest first")
+    rows = re.findall(r'<td class="clip"><bdi>(.*?)</bdi>', table)
+    assert rows[1].startswith("pipeline.model.DataFetchError: queryset fatalities_cm could not be fetched")
+    assert rows[-1] == control.all_incidents[0].title
