@@ -94,6 +94,7 @@ def status_of(state: Path) -> dict[str, Any]:
         "open_incidents": open_incidents,
         "channels": channels,
         "exporters": exporters,
+        "stores": {store.stem: _size(store) for store in sorted(state.glob("*.db"))},
         "counters": counters,
     }
 
@@ -122,11 +123,19 @@ def _is_well(exporter: dict[str, Any]) -> bool:
     return not exporter["failing_since"] and all(book["balance"] == 0 for book in exporter["books"])
 
 
+def _size(store: Path) -> int:
+    """Bytes on disk, with what has not moved into the file itself yet."""
+    parts = (store, store.with_name(f"{store.name}-wal"))
+    return sum(part.stat().st_size for part in parts if part.exists())
+
+
 def _iso(time: int) -> str | None:
     return datetime.fromtimestamp(time / NS, UTC).isoformat(timespec="seconds") if time else None
 
 
 def _print(found: dict[str, Any]) -> None:
+    from alert_bridge.messages.moments import memory
+
     policy = found["policy"]["path"]
     click.echo(
         " · ".join(
@@ -158,6 +167,8 @@ def _print(found: dict[str, Any]) -> None:
         for broken in channel["broken"]:
             click.echo(f"  BROKEN {broken['address']} since {broken['since']}: {broken['error']}")
     _print_exporters(found["exporters"])
+    sizes = (f"{name} {memory(size)}" for name, size in found["stores"].items())
+    click.echo(f"stores: {', '.join(sizes)}")
 
 
 def _print_exporters(exporters: list[dict[str, Any]]) -> None:

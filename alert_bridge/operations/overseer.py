@@ -24,8 +24,6 @@ EVERY_S = 0.25  # what a person asks for is done before they look up
 WATCH_EVERY_S = 5.0  # schedules, silent runs
 REVIEW_EVERY_S = 1.0
 QUEUES_DRAIN_S = 60.0  # after a start
-PRUNE_EVERY_S = 86_400.0
-WISHES_KEPT_S = 400 * 86_400.0  # who silenced what last year is still asked
 JUDGE_AGAIN_S = 60.0  # what was missing at its time may still come
 
 
@@ -65,7 +63,7 @@ class Overseer(Rounds):
         self._new_id = new_id
         self._wake = wake
         self._planned_by: Policy | None = None
-        self._watched_at = self._reviewed_at = self._pruned_at = 0
+        self._watched_at = self._reviewed_at = 0
         self._began_at = clock()
         self._judged: dict[Expectation, int] = {}  # when to judge it again
 
@@ -79,10 +77,6 @@ class Overseer(Rounds):
         if now - self._watched_at >= WATCH_EVERY_S * NS:
             self._watched_at = now
             channels |= self._watch(now)
-        if now - self._pruned_at >= PRUNE_EVERY_S * NS:
-            self._pruned_at = now
-            with self._store.writing() as book:
-                book.prune_reviews(before=now - int(WISHES_KEPT_S * NS))
         if channels:
             self._wake(channels)
 

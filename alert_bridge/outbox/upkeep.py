@@ -10,7 +10,7 @@ from alert_bridge.incidents.storm import STORM_OVER_AFTER_S
 from alert_bridge.outbox.planning import Rules, replan
 from alert_bridge.outbox.rounds import Rounds
 from alert_bridge.policy.model import Policy
-from alert_bridge.store.control import ControlStore
+from alert_bridge.store.control import Ages, ControlStore
 
 __all__ = ["Upkeep", "begin", "revive"]
 
@@ -18,7 +18,7 @@ NS = 1_000_000_000
 EVERY_S = 5.0
 PRUNE_EVERY_S = 3_600.0
 SEEN_KEPT_S = 30 * 86_400.0  # a Collector's queue may bring a second copy days later
-DECISIONS_KEPT_S = 90 * 86_400.0
+TRAIL_KEPT_S = 90 * 86_400.0  # decisions, records of incidents that are over, steps of runs, digests
 PREVIEWS_KEPT = 2_000
 EDITS_KEPT_S = 7 * 86_400.0  # of what was edited into a message; first messages and their receipts stay
 REVIVED_WITHIN_S = 7 * 86_400.0  # what is older is no news any more; it stays on the page, as not told
@@ -78,14 +78,27 @@ class Upkeep(Rounds):
             self._wake(channels)
         if now - self._pruned_at >= PRUNE_EVERY_S * NS:
             self._pruned_at = now
-            with self._store.writing() as book:
-                book.prune(
-                    seen_before=now - int(SEEN_KEPT_S * NS),
-                    decisions_before=now - int(DECISIONS_KEPT_S * NS),
-                    issues_before=now - int(self._policy().retention.issues * NS),
-                    edits_before=now - int(EDITS_KEPT_S * NS),
-                    previews_kept=PREVIEWS_KEPT,
-                )
+            self._prune(now)
+
+    def _prune(self, now: int) -> None:
+        kept = self._policy().retention
+
+        def before(seconds: float) -> int:
+            return now - int(seconds * NS)
+
+        ages = Ages(
+            seen=before(SEEN_KEPT_S),
+            trail=before(min(TRAIL_KEPT_S, kept.incidents)),
+            edits=before(min(EDITS_KEPT_S, kept.incidents)),
+            incidents=before(kept.incidents),
+            issues=before(kept.issues),
+        )
+        gone = 1
+        while gone and not self._stopped.is_set():
+            with self._store.writing() as book:  # a step at a time: intake must not wait long
+                gone = book.prune_step(ages, previews_kept=PREVIEWS_KEPT)
+            if gone:
+                self._store.give_back()
 
     def _expire(self, now: int) -> set[str]:
         rules = self._rules()

@@ -153,7 +153,7 @@ def _freeze(shape: PolicyShape, source: Source, digest: str, warnings: tuple[Dia
             name: RunPlan(name, run.schedule or "", run.late_after, run.silent_after, _line(source, "runs", name))
             for name, run in shape.runs.items()
         },
-        retention=Retention(shape.retention.logs, shape.retention.traces, shape.retention.issues),
+        retention=Retention(**shape.retention.model_dump()),
         warnings=warnings,
         quiet={key: tuple(_quiet_time(entry) for entry in entries) for key, entries in shape.quiet_hours.items()},
         digest_to=tuple(

@@ -138,6 +138,7 @@ class Retention:
 
     logs: float = 90 * _DAY_SECONDS
     traces: float = 90 * _DAY_SECONDS
+    incidents: float = 400 * _DAY_SECONDS  # that are over
     issues: float = 5 * 365 * _DAY_SECONDS
 
 

@@ -196,6 +196,9 @@ class RetentionShape(_Shape):
 
     logs: PositiveDuration = 90 * _DAY_SECONDS
     traces: PositiveDuration = 90 * _DAY_SECONDS
+    incidents: PositiveDuration = Field(
+        400 * _DAY_SECONDS, description="That are over, with what was told of them; the counts of a problem stay."
+    )
     issues: PositiveDuration = 5 * 365 * _DAY_SECONDS
 
 

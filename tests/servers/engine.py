@@ -141,8 +141,10 @@ class Engine:
 
     def restart(self) -> None:
         """End and begin again, as after a kill: whatever was in memory is gone."""
+        self.reader.close()
         self.store.close()
         self._open()
+        revive(self.store, self.rules, now=self.now)
 
     def post(self, *records: Record) -> Counter[str]:
         """One request; returns what became of its records."""

@@ -13,6 +13,7 @@ from alert_bridge.store.control.cases import CaseRows
 from alert_bridge.store.control.facts import FactRows
 from alert_bridge.store.control.lineage import LineageRows
 from alert_bridge.store.control.outbox import OutboxRows
+from alert_bridge.store.control.retention import RetentionRows, give_back
 from alert_bridge.store.control.reviews import ReviewRows
 from alert_bridge.store.control.wishes import WishRows
 from alert_bridge.store.sqlite import connect, migrate, transaction
@@ -22,7 +23,7 @@ __all__ = ["Book", "ControlStore"]
 FILE_NAME = "control.db"
 
 
-class Book(AliasRows, CaseRows, FactRows, LineageRows, OutboxRows, WishRows, ReviewRows):
+class Book(AliasRows, CaseRows, FactRows, LineageRows, OutboxRows, WishRows, ReviewRows, RetentionRows):
     """What may be read and written within one transaction, in the words of the engine."""
 
     def __init__(self, connection: sqlite3.Connection, families: Families) -> None:
@@ -54,6 +55,11 @@ class ControlStore:
             except BaseException:
                 self._families.clear()
                 raise
+
+    def give_back(self) -> None:
+        """Return some of the pages that are free to the file system."""
+        with self._lock:
+            give_back(self._connection)
 
     def close(self) -> None:
         """Wait for the transaction that runs, then close."""

@@ -109,30 +109,6 @@ class FactRows:
             facts.insert(0, (label, f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} h"))
         return tuple(facts)
 
-    def prune(
-        self, *, seen_before: int, decisions_before: int, issues_before: int, edits_before: int, previews_kept: int
-    ) -> None:
-        """Remove what nobody asks for any more. Open incidents, and what they need, stay; so do the books."""
-        self.connection.execute("DELETE FROM seen WHERE taken_at < ?", (seen_before,))
-        self.connection.execute("DELETE FROM decisions WHERE at < ?", (decisions_before,))
-        self.connection.execute(
-            "DELETE FROM notices WHERE state IN ('delivered', 'suppressed') AND reason = 'repeated' AND closed_at < ?",
-            (edits_before,),
-        )
-        self.connection.execute("DELETE FROM previews WHERE id <= (SELECT max(id) FROM previews) - ?", (previews_kept,))
-        self.connection.execute(
-            "DELETE FROM occurrences WHERE incident_id IN"
-            " (SELECT id FROM incidents WHERE state = 'resolved' AND resolved_at < ?)",
-            (decisions_before,),
-        )
-        self.connection.execute(
-            "DELETE FROM issue_days WHERE fingerprint IN (SELECT fingerprint FROM issues WHERE last_seen < ?)",
-            (issues_before,),
-        )
-        self.connection.execute(
-            "DELETE FROM steps WHERE started < ? AND ended < ?", (decisions_before, decisions_before)
-        )
-
     def save_preview(
         self, channel: str, address: str, audiences: str, incident_id: str, payload: str, *, reference: str, now: int
     ) -> str:

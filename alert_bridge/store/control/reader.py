@@ -165,18 +165,20 @@ class SqliteControlReader:
     def books(self) -> Sequence[Books]:
         """The books of every channel.
 
-        ``matched`` is what intake counted; the rest is what the conversations say became of it. A record counts as
+        ``matched`` is what intake counted; the rest is what the conversations say became of it, and the ledger of those
+        that are gone. A record counts as
         queued only while a notice waits for it, so what nobody will ever send shows as missing.
         """
         rows = self._rows(
-            "SELECT c.channel, sum(c.told) AS told, sum(c.suppressed) AS suppressed, sum(c.dead) AS dead,"
-            " sum(CASE WHEN EXISTS (SELECT 1 FROM notices n WHERE n.conversation_id = c.id"
-            " AND n.state IN ('queued', 'sending')) THEN c.queued ELSE 0 END) AS queued,"
-            " (SELECT matched FROM ledger l WHERE l.channel = c.channel) AS matched"
-            " FROM conversations c GROUP BY c.channel ORDER BY c.channel"
+            "SELECT l.channel, l.matched, l.told + coalesce(sum(c.told), 0) AS told,"
+            " l.suppressed + coalesce(sum(c.suppressed), 0) AS suppressed, l.dead + coalesce(sum(c.dead), 0) AS dead,"
+            " coalesce(sum(CASE WHEN EXISTS (SELECT 1 FROM notices n WHERE n.conversation_id = c.id"
+            " AND n.state IN ('queued', 'sending')) THEN c.queued ELSE 0 END), 0) AS queued"
+            " FROM ledger l LEFT JOIN conversations c ON c.channel = l.channel"
+            " GROUP BY l.channel, l.matched, l.told, l.suppressed, l.dead ORDER BY l.channel"
         )
         return [
-            Books(row["channel"], row["matched"] or 0, row["told"], row["queued"], row["suppressed"], row["dead"])
+            Books(row["channel"], row["matched"], row["told"], row["queued"], row["suppressed"], row["dead"])
             for row in rows
         ]
 

@@ -116,16 +116,6 @@ class ReviewRows:
         row = self.connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
         return int(row["value"])
 
-    def prune_reviews(self, *, before: int) -> None:
-        """Remove wishes that were carried out and reviews of runs that ended before this moment."""
-        self.connection.execute("DELETE FROM silences WHERE released_at > 0 AND released_at < ?", (before,))
-        self.connection.execute("DELETE FROM orders WHERE carried_out_at > 0 AND carried_out_at < ?", (before,))
-        # The run itself stays in its table, so that its end does not look new.
-        self.connection.execute(
-            "DELETE FROM reviews WHERE reviewed_at > 0 AND seen_at < ? AND run_id NOT IN (SELECT run_id FROM runs)",
-            (before,),
-        )
-
     def mark_digest(self, incident_id: str) -> None:
         """It is a digest, and no incident."""
         self.connection.execute("UPDATE incidents SET kind = 'digest' WHERE id = ?", (incident_id,))
