@@ -52,6 +52,7 @@ class Listener:
     errors: int = 0  # records of ERROR or above, ours not counted
     records: int = 0
     stage: str = ""
+    stages: set[str] = field(default_factory=set)  # all that began
     wandb_run: str = ""  # address of the W&B run that any of its processes told of last
     latest: dict[int, Entry] = field(default_factory=dict)  # by pid, its last record that says where it was
     recent: dict[int, deque[str]] = field(default_factory=dict)  # by pid, its last records
@@ -64,6 +65,7 @@ class Listener:
         attributes = entry.attributes
         if entry.event_name == names.EVENT_STAGE_START:
             self.stage = str(attributes.get(names.STAGE, ""))
+            self.stages.add(self.stage)
         elif entry.event_name == names.EVENT_STAGE_END and self.stage == attributes.get(names.STAGE):
             self.stage = ""
         if names.WANDB_RUN_URL in attributes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import threading
 import time
@@ -220,6 +221,8 @@ class Supervision:
         self._sender.catch_up()
         if lost := self._sender.lost():
             self._teller.lost(lost)
+        if never_run := self._never_run():
+            self._teller.never_run(never_run)
         self._teller.end(
             ending,
             pid=program.pid,
@@ -234,6 +237,11 @@ class Supervision:
         )
         report = self._ship_and_clear()
         return Outcome(ending, self._listener.errors, report, self._folder.path)
+
+    def _never_run(self) -> list[str]:
+        """Functions that were named as stages and did not become one."""
+        asked = [path.strip() for path in self._launch.environ.get(contract.ENV_STAGES, "").split(",")]
+        return [path for path in asked if path and re.split("[.:]", path)[-1] not in self._listener.stages]
 
     def _ship_and_clear(self) -> Report:
         launch = self._launch

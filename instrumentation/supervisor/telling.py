@@ -77,6 +77,11 @@ class Teller:
             attributes={names.COMMAND: " ".join(scrub_arguments(process.argv)), names.PROCESS_PID: process.pid},
         )
 
+    def never_run(self, functions: Sequence[str]) -> None:
+        """Functions that should be stages and were not called: misspelt, perhaps."""
+        template = "Named as a stage and never run, or run where `instrumentation` cannot be imported: %s"
+        self._tell(WARNING, template, [", ".join(functions)])
+
     def lost(self, count: int) -> None:
         """Records that a full disk cost."""
         facts = {names.LOST_RECORDS: count}

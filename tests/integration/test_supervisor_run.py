@@ -325,6 +325,8 @@ def test_functions_named_on_the_command_line_become_stages(
 
     assert done.stdout == b"4\n"
     assert {span.name for span in receiver.spans()} == {"fetch", "train", "RUN p"}
+    warnings = [record.body.string_value for record in receiver.records() if record.severity_number == 13]
+    assert [text.rpartition(": ")[2] for text in warnings] == ["nowhere:nothing"]
 
 
 # Defined and called in the file that is the program; nothing imports it. `flow` stands for an object like Prefect's.

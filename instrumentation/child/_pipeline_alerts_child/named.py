@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _FUNCTION = type(lambda: None)  # a flow, a task or a class is an object of its own, with methods that a wrapper lacks
 _MAIN = "__main__"
+_MARK = "_pipeline_alerts_stage"
 
 
 def wanted(named: str) -> dict[str, Callable[[ModuleType], None]]:
@@ -56,17 +57,29 @@ def _make_stage(place: dict[str, Any], path: str) -> bool:
     holder = place.get(owner) if owner else None
     if owner and holder is None:
         return False
-    original = (vars(holder) if owner else place).get(name)
-    if type(original) is not _FUNCTION:
+    found = _found(holder, name) if owner else place.get(name)
+    original = found.__func__ if isinstance(found, (staticmethod, classmethod)) else found
+    if type(original) is not _FUNCTION or hasattr(original, _MARK):
         return original is not None
     from instrumentation.stages import stage
 
-    step = stage(name)(original)
+    step: Any = stage(name)(original)
+    setattr(step, _MARK, True)
+    if isinstance(found, (staticmethod, classmethod)):
+        step = type(found)(step)
     if owner:
         setattr(holder, name, step)
     else:
         place[name] = step
     return True
+
+
+def _found(holder: Any, name: str) -> Any:
+    """What a class has under the name, itself or from its bases, as it was defined."""
+    for each in getattr(holder, "__mro__", (holder,)):
+        if name in vars(each):
+            return vars(each)[name]
+    return None
 
 
 class _Main:

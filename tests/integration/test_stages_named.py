@@ -1,0 +1,151 @@
+"""Functions named on the command line become stages, of whatever kind they are; and nothing is told twice."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers.receiver import Receiver
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+TIMEOUT_S = 120
+
+STEPS = """
+import asyncio, contextlib, functools, logging
+def traced(function):
+    @functools.wraps(function)
+    def around(*args):
+        return function(*args)
+    return around
+@traced
+def decorated(): logging.warning("in decorated")
+def rows():
+    try:
+        logging.warning("in rows")
+        got = yield 1
+        logging.warning("in rows")
+        yield got
+    finally:
+        logging.warning("in rows")
+    return "never reached"
+async def fetch():
+    await asyncio.sleep(0)
+    logging.warning("in fetch")
+    return 7
+async def pages():
+    yield 1
+    logging.warning("in pages")
+    yield 2
+class Base:
+    def inherited(self): logging.warning("in inherited"); return type(self).__name__
+class Model(Base):
+    def train(self): logging.warning("in train"); return self.inherited()
+    @staticmethod
+    def load(path): logging.warning("in load"); return path
+    @classmethod
+    def build(cls): logging.warning("in build"); return cls()
+@functools.lru_cache
+def cached(): logging.warning("in nothing"); return 3
+"""
+PROGRAM = """
+import asyncio, logging
+logging.getLogger().addHandler(logging.NullHandler())
+from steps import Model, cached, decorated, fetch, pages, rows
+decorated()
+got = rows()
+next(got); logging.warning("in nothing"); print(got.send(5)); got.close()
+async def main():
+    print(await fetch())
+    async for page in pages():
+        logging.warning("in nothing")
+asyncio.run(main())
+print(Model.build().train(), Model.load("x"), cached(), cached.cache_info().misses, asyncio.iscoroutinefunction(fetch))
+"""
+NAMED = ("decorated", "rows", "fetch", "pages", "Model.train", "Model.inherited", "Model.load", "Model.build", "cached")
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as started:
+        yield started
+
+
+def run(receiver: Receiver, folder: Path, *command: str, **more: str) -> subprocess.CompletedProcess[bytes]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_ALERTS_", "OTEL_"))}
+    clean.pop("TRACEPARENT", None)
+    environ = {
+        **clean,
+        "XDG_STATE_HOME": str(folder / "state"),
+        "PYTHONPATH": str(ROOT),
+        "PIPELINE_ALERTS_ENDPOINT": receiver.url,
+        "PIPELINE_ALERTS_LINGER_SECONDS": "60",
+        **more,
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "alert_bridge.cli", "run", "--pipeline", "p", *command],
+        env=environ, cwd=folder, capture_output=True, timeout=TIMEOUT_S,
+    )  # fmt: skip
+
+
+def spans(receiver: Receiver) -> list[Any]:
+    """All of the run, which ends with its own."""
+    ends_at = time.monotonic() + TIMEOUT_S
+    while not any(span.name == "RUN p" for span in receiver.spans()) and time.monotonic() < ends_at:
+        time.sleep(0.05)
+    return receiver.spans()
+
+
+def stages(receiver: Receiver) -> set[tuple[str, str]]:
+    """What records say, and the stages that they are in."""
+    return {
+        (
+            record.body.string_value.removeprefix("in "),
+            next((pair.value.string_value for pair in record.attributes if pair.key == "cicd.pipeline.task.name"), ""),
+        )
+        for record in receiver.records()
+        if record.body.string_value.startswith("in ")
+    }
+
+
+def test_functions_of_every_kind_become_stages_and_behave_as_before(receiver: Receiver, tmp_path: Path) -> None:
+    (tmp_path / "steps.py").write_text(STEPS)
+    (tmp_path / "program.py").write_text(PROGRAM)
+    named = [word for name in NAMED for word in ("--stage", f"steps:{name}")]
+
+    done = run(receiver, tmp_path, *named, "--", sys.executable, "program.py")
+
+    assert (done.returncode, done.stdout) == (0, b"5\n7\nModel x 3 1 True\n"), done.stderr.decode()
+    plain = {name.rpartition(".")[2] for name in NAMED} - {"cached"}  # an object with methods of its own stays itself
+    assert Counter(span.name for span in spans(receiver)) == Counter({*plain, "RUN p"})
+    assert {(said, stage) for said, stage in stages(receiver) if said != stage} == {("nothing", "")}
+
+
+def test_beside_opentelemetry_instrument_nothing_is_told_twice(receiver: Receiver, tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(
+        "import logging\nfrom opentelemetry import trace\n"
+        "def train():\n"
+        "    with trace.get_tracer('mine').start_as_current_span('epoch'):\n        logging.error('in train')\n"
+        "train()\n"
+    )
+    tool = Path(sys.executable).with_name("opentelemetry-instrument")
+    options = ["--traces_exporter", "otlp", "--metrics_exporter", "none", "--exporter_otlp_protocol", "http/protobuf"]
+    otel = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url}
+
+    done = run(
+        receiver, tmp_path, "--stage", "__main__:train", "--", str(tool), *options, sys.executable, "program.py", **otel
+    )
+
+    assert done.returncode == 0, done.stderr.decode()
+    assert Counter(span.name for span in spans(receiver)) == Counter({"epoch": 1, "train": 1, "RUN p": 1})
+    by_name = {span.name: span for span in receiver.spans()}
+    assert by_name["epoch"].parent_span_id == by_name["train"].span_id
+    (record,) = [one for one in receiver.records() if one.body.string_value == "in train"]
+    assert record.span_id == by_name["epoch"].span_id
