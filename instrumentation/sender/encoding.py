@@ -261,7 +261,7 @@ def _head_of_message(size: int) -> bytes:
 
 def encode_request(parts: Iterable[Part]) -> bytes:
     """An `Export…ServiceRequest` of any signal: the three have the same outer shape. Keeps the order of the parts."""
-    request: list[bytes] = []
+    request: list[bytes] = []  # joined once, because it is large
     for resource, of_resource in groupby(parts, key=itemgetter(0)):
         scopes = [_chunk(b"\x0a", resource)]
         for scope, of_scope in groupby(of_resource, key=itemgetter(1)):
@@ -269,6 +269,6 @@ def encode_request(parts: Iterable[Part]) -> bytes:
             for _, _, messages in of_scope:
                 for message in messages:
                     pieces += (_head_of_message(len(message)), message)
-            scopes.append(_chunk(b"\x12", b"".join(pieces)))
-        request.append(_chunk(b"\x0a", b"".join(scopes)))
+            scopes += (b"\x12", _varint(sum(map(len, pieces))), *pieces)
+        request += (b"\x0a", _varint(sum(map(len, scopes))), *scopes)
     return b"".join(request)

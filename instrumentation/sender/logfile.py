@@ -66,7 +66,7 @@ class RunLog:
         if not ready:
             return
         try:
-            self._write(("\n".join(ready) + "\n").encode("utf-8", "backslashreplace"))
+            self._write("\n".join([*ready, ""]).encode("utf-8", "backslashreplace"))
             self.trouble = ""
         except OSError as error:
             self.trouble = error.strerror or type(error).__name__

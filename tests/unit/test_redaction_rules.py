@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from instrumentation import redaction
 from instrumentation.redaction import (
     MARK,
     is_secret_key,
     scrub_arguments,
     scrub_attributes,
     scrub_emails,
+    scrub_new_text,
     scrub_text,
     scrub_value,
 )
@@ -183,6 +185,48 @@ PIECES = st.sampled_from(
         "0" * 40,
     ]
 )
+
+
+LITERALS = sorted({literal for rule in redaction._RULES for literal in rule.literals})
+ODD_LETTERS = {
+    "s": "\N{LATIN SMALL LETTER LONG S}",
+    "i": "\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}",
+    "k": "\N{KELVIN SIGN}",
+}
+DISGUISES = st.sampled_from(
+    [str.lower, str.upper, str.title, lambda text: "".join(ODD_LETTERS.get(c, c) for c in text)]
+)
+LIKE_A_SECRET = st.one_of(
+    PIECES, st.builds(lambda disguise, text: disguise(text), DISGUISES, st.sampled_from(LITERALS))
+)
+WITH_DIGITS = st.lists(LIKE_A_SECRET | st.sampled_from(list("0123456789")), max_size=14).map("".join)
+
+
+def by_every_pattern(text: str) -> str:
+    """The text after all patterns, none of them left out for a reason."""
+    for rule in redaction._RULES:
+        text = rule.pattern.sub(rule.replacement, text)
+    return text
+
+
+@given(WITH_DIGITS)
+def test_what_a_text_is_looked_at_for_first_hides_nothing_from_a_pattern(text: str) -> None:
+    expected = by_every_pattern(text)
+
+    assert scrub_new_text(text) == expected
+    assert scrub_text(text) == expected
+
+
+@given(WITH_DIGITS, st.lists(st.sampled_from("0123456789"), max_size=20))
+def test_a_text_that_was_harmless_with_other_numbers_is_looked_at_if_it_no_longer_is(
+    text: str, digits: list[str]
+) -> None:
+    numbers = iter(digits)
+    other = "".join(next(numbers, "") if character.isdigit() else character for character in text)
+
+    scrub_new_text(other)
+
+    assert scrub_new_text(text) == by_every_pattern(text)
 
 
 @given(st.lists(PIECES, max_size=14).map("".join))
