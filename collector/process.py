@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import http.client
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import IO, NoReturn, Self
@@ -17,7 +17,7 @@ from typing import IO, NoReturn, Self
 from collector.configuration import Configuration
 from collector.errors import CollectorError
 
-__all__ = ["Collector", "free_addresses", "replace_with"]
+__all__ = ["Collector", "free_addresses", "free_port", "replace_with"]
 
 START_TIMEOUT_SECONDS = 30.0
 STOP_TIMEOUT_SECONDS = 30.0
@@ -27,13 +27,28 @@ _TAIL_LINES = 8
 _ADDRESSES = ("OTELCOL_HTTP_ADDR", "OTELCOL_GRPC_ADDR", "OTELCOL_HEALTH_ADDR")
 
 
+_PORTS = range(20_000, 32_000)
+"""Below those that systems hand out by themselves, to outgoing connections and for port 0: between our look and the
+start of whoever gets the port, and while that is down, nobody takes it by chance."""
+
+
+def free_port() -> int:
+    """A loopback port that nobody holds now, and that only somebody who asks for it by number can take."""
+    while True:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", secrets.choice(_PORTS)))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+
+
 def free_addresses() -> dict[str, str]:
     """Settings that put a Collector on three free loopback ports."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in _ADDRESSES]
-        for free in sockets:
-            free.bind(("127.0.0.1", 0))
-        return {name: f"127.0.0.1:{free.getsockname()[1]}" for name, free in zip(_ADDRESSES, sockets, strict=True)}
+    ports: set[int] = set()
+    while len(ports) < len(_ADDRESSES):
+        ports.add(free_port())
+    return {name: f"127.0.0.1:{port}" for name, port in zip(_ADDRESSES, sorted(ports), strict=True)}
 
 
 def replace_with(binary: Path, configuration: Configuration, environ: Mapping[str, str]) -> NoReturn:

@@ -25,10 +25,10 @@ from collector.sink import ALERTS_PATH, LOGS_PATH, Sink
 
 __all__ = ["SAMPLES", "Sample", "prove"]
 
-ARRIVAL_TIMEOUT_SECONDS = 10.0
-ALERT_LAG_TIMEOUT_SECONDS = 3.0
+ARRIVAL_TIMEOUT_SECONDS = 30.0
+ALERT_LAG_TIMEOUT_SECONDS = 10.0
 """How much later than the telemetry lane, which waits for more, the alert lane may still be on a busy machine."""
-SEND_TIMEOUT_SECONDS = 5.0
+SEND_TIMEOUT_SECONDS = 15.0
 WHERE = "a started Collector"
 
 

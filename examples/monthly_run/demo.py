@@ -26,6 +26,7 @@ from alert_bridge.model import NoticeState
 from alert_bridge.store.control import SqliteControlReader, open_reader
 from alert_bridge.store.interface import Delivery, Previewed
 from alert_bridge.store.telemetry import Telemetry
+from collector.process import free_addresses, free_port
 
 HERE = Path(__file__).parent
 HOME = Path(".demo")
@@ -55,7 +56,7 @@ def main() -> int:
     shutil.rmtree(HOME, ignore_errors=True)
     HOME.mkdir()
     with ExitStack() as stack:
-        address = f"127.0.0.1:{free_port(4319)}"
+        address = f"127.0.0.1:{4319 if is_free(4319) else free_port()}"
         environ = environment(address)
         policy = os.path.relpath(HERE / "alerting.yaml")
         say(1, f"The bridge, with the policy of {policy}")
@@ -82,8 +83,7 @@ def environment(address: str) -> dict[str, str]:
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("SLACK_", "SMTP_", "OTEL"))}
     if "OTELCOL" in os.environ:
         environ["OTELCOL"] = os.environ["OTELCOL"]
-    for name in ("OTELCOL_HTTP_ADDR", "OTELCOL_GRPC_ADDR", "OTELCOL_HEALTH_ADDR"):
-        environ[name] = f"127.0.0.1:{free_port(0)}"
+    environ |= free_addresses()
     environ |= {
         "BRIDGE_URL": f"http://{address}",
         "PIPELINE_ALERTS_PUBLIC_URL": f"http://{address}",
@@ -224,16 +224,13 @@ def answers(url: str) -> bool:
         return False
 
 
-def free_port(wanted: int) -> int:
-    """The wanted port if nobody has it, else any free one."""
-    for port in (wanted, 0):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise AssertionError("no free port")
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def wait_for_ctrl_c() -> None:

@@ -101,7 +101,7 @@ def compose() -> dict[str, Any]:
 def specification(file: Path) -> subprocess.CompletedProcess[str]:
     """What the compose specification's schema says of this file."""
     judge = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(file)]
-    return subprocess.run(judge, capture_output=True, text=True, timeout=60)
+    return subprocess.run(judge, capture_output=True, text=True, timeout=120)
 
 
 def house_problems(compose: dict[str, Any]) -> list[str]:

@@ -26,7 +26,7 @@ from tests.servers.otlp_sink import ALERTS_PATH, LOGS_PATH, METRICS_PATH, TRACES
 
 pytestmark = pytest.mark.collector
 
-DEADLINE_SECONDS = 15.0
+DEADLINE_SECONDS = 60.0
 LAST = "the last one"
 
 PASSWORD = "hunter2-Zq81"

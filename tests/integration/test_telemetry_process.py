@@ -35,7 +35,7 @@ from tests.servers.otlp_client import (
 )
 from tests.servers.otlp_sink import ALERTS_PATH, OtlpSink
 
-START_WITHIN_S = 30.0
+START_WITHIN_S = 120.0
 LANE = {"x-pipeline-alerts-lane": "bulk"}
 PROCESS = """
 import json, logging, socket, sys
@@ -104,7 +104,7 @@ class Process:
         if self.running is None:
             return 0
         self.running.send_signal(number)
-        code, self.running = self.running.wait(timeout=20), None
+        code, self.running = self.running.wait(timeout=60), None
         return code
 
 
@@ -435,7 +435,7 @@ def test_through_the_whole_bridge_a_promoted_warning_becomes_one_incident(tmp_pa
         reader.close()
     finally:
         bridge.terminate()
-        code = bridge.wait(timeout=20)
+        code = bridge.wait(timeout=60)
         bridge.stdout.close()
     assert code == 0
 

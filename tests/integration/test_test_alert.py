@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from collector.process import free_port
 from tests.servers.slack import TOKEN, SlackServer, error
 from tests.servers.smtp import SmtpServer
 
-START_DEADLINE_S = 60
+START_DEADLINE_S = 120
 POLICY = """\
 version: 1
 audiences:
@@ -47,14 +47,8 @@ class Bridge:
 
 def pipeline_alerts(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "alert_bridge.cli", *arguments], capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "alert_bridge.cli", *arguments], capture_output=True, text=True, timeout=120
     )
-
-
-def free_port() -> int:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return held.getsockname()[1]
 
 
 def is_ready(endpoint: str) -> bool:
@@ -95,7 +89,7 @@ def bridge(tmp_path_factory) -> Iterator[Bridge]:
                 yield Bridge(f"http://127.0.0.1:{port}", state, slack, smtp)
             finally:
                 process.terminate()
-                process.wait(timeout=30)
+                process.wait(timeout=60)
 
 
 def test_a_test_alert_arrives_marked_in_both_channels_with_a_receipt_each(bridge):

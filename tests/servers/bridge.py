@@ -16,6 +16,7 @@ from typing import Self
 import httpx
 
 from alert_bridge.store.control import SqliteControlReader, open_reader
+from collector.process import free_port
 
 POLICY = """\
 version: 1
@@ -27,7 +28,8 @@ routes:
   - {channel: email, min_severity: ERROR, audiences: [mdd]}
 grouping: {hold: 0s, repeat_after: 24h, resolve_after: next_success}
 """
-START_WITHIN_S = 30.0
+START_WITHIN_S = 120.0
+STOP_WITHIN_S = 60.0
 POLL_S = 0.005
 PROCESS_PREFIX = "pa-"  # of the names of the service's processes
 
@@ -41,7 +43,7 @@ class BridgeProcess:
         self.policy = folder / "alerting.yaml"
         self.policy.write_text(policy, encoding="utf-8")
         self.log = folder / "serve.log"
-        self.port = port
+        self.port = port or free_port()  # not one that the system may give away while the bridge is down
         self.url = ""
         self.line = ""
         self.process: subprocess.Popen[str] | None = None
@@ -76,7 +78,7 @@ class BridgeProcess:
         if self.process is None:
             return 0
         self.process.terminate()
-        code = self.process.wait(10)
+        code = self.process.wait(STOP_WITHIN_S)
         self._forget()
         return code
 
@@ -88,7 +90,7 @@ class BridgeProcess:
         for pid in children.values():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(STOP_WITHIN_S)
         self._forget()
 
     def children(self) -> dict[str, int]:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-ANSWER_SECONDS = 30.0
+ANSWER_SECONDS = 60.0
 FLAGS = (
     "--headless",
     "--no-sandbox",

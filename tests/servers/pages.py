@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from alert_bridge.store.interface import ControlReader, TelemetryReader
 from alert_bridge.web import WebSettings, routes
 
-START_SECONDS = 10.0
+START_SECONDS = 60.0
 
 
 @contextlib.contextmanager
@@ -34,7 +34,7 @@ def serving(control: ControlReader, telemetry: TelemetryReader, settings: WebSet
             time.sleep(0.005)
         port = listener.getsockname()[1]
         try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as client:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client:
                 yield client
         finally:
             server.should_exit = True
