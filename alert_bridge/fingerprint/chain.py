@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from alert_bridge.fingerprint.mask import mask
 from alert_bridge.fingerprint.stacktrace import Frame, Raised
@@ -57,7 +57,9 @@ def key(chain: Sequence[Raised]) -> Parts:
     if not links:
         return ()
     root = links[0]
-    types = " < ".join(_short(one.type) for one in links[:MAX_TYPES])
+    types = " < ".join(
+        [kind for kind, _ in groupby(_short(one.type) for one in links)][:MAX_TYPES]
+    )  # retries read as one
     if root.members:
         members = sorted({repr(key(member)) for member in root.members if member})
         return (("types", types), ("members", " | ".join(members)), *_raise_sites(links[1:]))
@@ -185,11 +187,11 @@ def _recursion(frames: Sequence[Frame]) -> list[str]:
 
 def _raise_sites(wrappers: Sequence[Raised]) -> Parts:
     sites = []
-    for one in wrappers[:MAX_TYPES]:
+    for one in wrappers:
         own = _in_app(one.frames)
         if own:
             sites.append(("wrapped", f"{_basename(own[-1].path)}:{own[-1].function}"))
-    return tuple(sites)
+    return tuple(site for site, _ in groupby(sites))[:MAX_TYPES]
 
 
 def _message(root: Raised) -> str:

@@ -115,6 +115,29 @@ def test_a_wrapper_with_the_same_cause_is_the_same_problem_whatever_its_message_
     assert value(WRAPPED) == value(WRAPPED.replace("/data/a.json", "/data/b-2026.json"))
 
 
+def test_the_number_of_retries_is_data() -> None:
+    attempt = """\
+Traceback (most recent call last):
+  File "/app/fetch.py", line 7, in fetch
+    return session.get(url)
+ConnectionError: attempt {} was refused
+
+During handling of the above exception, another exception occurred:
+
+"""
+    last = """\
+Traceback (most recent call last):
+  File "/app/main.py", line 3, in <module>
+    main()
+  File "/app/fetch.py", line 12, in fetch
+    raise GaveUp(url)
+fetch.GaveUp: https://example.org/a
+"""
+
+    assert value("".join(map(attempt.format, range(2))) + last) == value("".join(map(attempt.format, range(9))) + last)
+    assert value(attempt.format(1) + last) != value(last)
+
+
 def test_one_wrapper_around_two_causes_is_two_problems() -> None:
     missing = WRAPPED.replace(
         "json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0)",
