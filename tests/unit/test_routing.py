@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from alert_bridge.model import Audience, Duty, Record, Severity
 from alert_bridge.policy.model import Contact, Grouping, Match, Policy, Route, Rule, Settings
-from alert_bridge.routing import MATCHED_CHARACTERS, Judgement, judge, on_duty, recipients
+from alert_bridge.routing import MATCHED_CHARACTERS, Judgement, judge, on_duty, recipients, value_of
 
 
 def at(text: str) -> int:
@@ -398,3 +398,56 @@ def test_one_who_acts_behind_an_address_makes_it_an_address_that_acts(some, judg
 @given(POLICIES, JUDGEMENTS)
 def test_a_dropped_record_is_told_to_nobody(some, judgement):
     assert recipients(replace(judgement, dropped=True), record(), some, NOVEMBER) == ()
+
+
+CONDITIONS = {
+    "severity": ("ERROR", "WARN*"),
+    "body": ("*disk*", "", "?"),
+    "scope": ("lib.*", "app"),
+    "stage": ("fetch", "st?p"),
+    "exception.type": ("KeyError", "*Error"),
+    "custom": ("1", "*"),
+    "event_name": ("*end",),
+    "environment": ("test",),
+}
+
+
+@st.composite
+def rules_of_all_kinds(draw) -> Rule:
+    keys = draw(st.sets(st.sampled_from(sorted(CONDITIONS)), min_size=1, max_size=3))
+    match = Match(tuple((key, draw(st.sampled_from(CONDITIONS[key]))) for key in sorted(keys)))
+    return Rule(match, Settings(owner="kim"), draw(st.integers(1, 99)))
+
+
+RECORDS = st.builds(
+    lambda severity, body, scope, attributes, event: record(
+        severity=severity, body=body, scope=scope, attributes=attributes, event_name=event
+    ),
+    st.sampled_from((Severity.ERROR, Severity.WARNING)),
+    st.sampled_from(("the disk is full", "", "x")),
+    st.sampled_from(("lib.a", "app", "")),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "cicd.pipeline.task.name": st.sampled_from(("fetch", "step")),
+            "exception.type": st.sampled_from(("KeyError", "builtins.KeyError", "Other")),
+            "custom": st.sampled_from((1, "2")),
+            "deployment.environment.name": st.just("test"),
+        },
+    ),
+    st.sampled_from(("", "pipeline.run.end")),
+)
+
+
+@given(st.lists(rules_of_all_kinds(), max_size=6), st.lists(RECORDS, min_size=1, max_size=6))
+def test_rules_that_are_sorted_out_by_logger_level_and_stage_match_what_each_by_itself_would(rules, records):
+    """Twice over: the second time from memory."""
+    some = policy(*rules)
+
+    for one in (*records, *records):
+        expected = [
+            rule.line
+            for rule in rules
+            if all((value := value_of(one, key)) is not None and fits(value) for key, fits in rule.match.tests)
+        ]
+        assert [line for line, _ in judge(one, some).trail] == expected
