@@ -37,6 +37,7 @@ demo: $(VENV)/.bridge  ## Run a failing pipeline through a real Collector and br
 
 test: lint  ## All checks and all tests, with a real Collector
 	@$(BIN)/pipeline-alerts collector install
+	@$(BIN)/python -m tests.servers.telemetrygen
 	@echo "── Tests"
 	@$(BIN)/pytest -n 2 $(TESTS)
 	@echo "── make test: all good"

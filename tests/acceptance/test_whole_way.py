@@ -15,7 +15,7 @@ import pytest
 from alert_bridge.store.telemetry import Telemetry
 from tests.servers.bridge import wait_for
 from tests.servers.otlp_client import logs_request, post, record
-from tests.servers.telemetrygen import telemetrygen
+from tests.servers.telemetrygen import BUILD_WITHIN_SECONDS, telemetrygen
 from tests.servers.whole_way import WholeWay
 
 pytestmark = pytest.mark.collector
@@ -105,6 +105,7 @@ def test_a_script_under_stock_opentelemetry_instrument_is_told_of(way):
     assert nothing_told(way, "all is well")
 
 
+@pytest.mark.timeout(BUILD_WITHIN_SECONDS)
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
 def test_a_stock_client_in_go_is_told_of(way, protocol):
     address = way.collector.grpc_endpoint if protocol == "grpc" else way.collector.environ["OTELCOL_HTTP_ADDR"]

@@ -17,7 +17,7 @@ from collector.process import Collector
 from tests.servers.collector import collector_for
 from tests.servers.otlp_client import logs_request, post, record
 from tests.servers.otlp_sink import ALERTS_PATH, LOGS_PATH, METRICS_PATH, OtlpSink, attributes, uid
-from tests.servers.telemetrygen import telemetrygen
+from tests.servers.telemetrygen import BUILD_WITHIN_SECONDS, telemetrygen
 
 pytestmark = pytest.mark.collector
 
@@ -63,6 +63,7 @@ def test_the_sdk_of_opentelemetry_reaches_the_alert_lane_over_grpc(tmp_path, sin
         assert sink.bodies(ALERTS_PATH) == ["loss is NaN"]
 
 
+@pytest.mark.timeout(BUILD_WITHIN_SECONDS)
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
 def test_a_stock_go_client_reaches_the_alert_lane(tmp_path, sink, protocol):
     client = telemetrygen()
