@@ -171,6 +171,16 @@ def test_opentelemetry_instrument_behind_us_starts_us(tmp_path: Path) -> None:
     assert children.kept(tmp_path / "run").said == ["ERROR a 1"]
 
 
+def test_pip_lists_what_it_lists_without_us(tmp_path: Path) -> None:
+    freeze = [sys.executable, "-m", "pip", "--disable-pip-version-check", "freeze", "--all"]
+
+    plain = children.run(freeze, cwd=tmp_path)
+    followed = children.run(freeze, tmp_path / "run", cwd=tmp_path)
+
+    assert b"pip==" in plain.out
+    assert (followed.code, followed.out, followed.err) == (plain.code, plain.out, plain.err)
+
+
 def test_opentelemetry_instrument_in_front_of_us_still_works(tmp_path: Path) -> None:
     import opentelemetry.instrumentation.auto_instrumentation as auto
 

@@ -41,6 +41,7 @@ def start(environ: Mapping[str, str] = os.environ) -> Journal | None:
         imports.Watch(
             {
                 **(_named_stages(stages) if stages else {}),
+                "opentelemetry.instrumentation.auto_instrumentation": lambda _module: _let_opentelemetry_start_us(),
                 "logging": lambda module: _watch_logging(module, opened, environ),
                 "threading": lambda module: _ends().watch_threads(module),
                 **carrying.watched(lambda: _ends().encoder().context),
@@ -81,6 +82,17 @@ def _named_stages(named: str) -> dict[str, Any]:
 
     watch_main(named)
     return wanted(named)
+
+
+def _let_opentelemetry_start_us() -> None:
+    """`opentelemetry-instrument` puts its own start-up hook before ours, and starts what entry points name.
+
+    So the folder with ours comes on the path behind it, and only there: in others, `pip list` would have a line more.
+    """
+    folder = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "child_entry_point"))
+    path = os.environ.get("PYTHONPATH", "")
+    if folder not in path.split(os.pathsep):
+        os.environ["PYTHONPATH"] = os.pathsep.join([path, folder] if path else [folder])
 
 
 def journal() -> Journal | None:

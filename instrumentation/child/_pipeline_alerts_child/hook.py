@@ -27,7 +27,7 @@ def install(logging: ModuleType, journal: Journal, encoder: Encoder, floor: int 
     if code is None or getattr(original, _MARK, None) is not None:
         return
 
-    append, owns, line = journal.append, journal.owns, encoder.line
+    append, owns, next_number, line = journal.append, journal.owns, journal.next_number, encoder.line
 
     def callHandlers(self: Any, record: Any) -> Any:  # noqa: N802 - the method that it stands for
         # Before the original: a handler may end the process.
@@ -37,7 +37,7 @@ def install(logging: ModuleType, journal: Journal, encoder: Encoder, floor: int 
                 level = int(level or 0)
             if level >= floor:
                 own = record.process == journal.pid or owns(record.process)
-                append(line(record, journal.next_number(), own), level)
+                append(line(record, next_number(), own), level)
         except Exception:
             pass
         return original(self, record)

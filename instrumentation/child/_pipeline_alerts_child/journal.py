@@ -22,6 +22,7 @@ LOST_LINE_BYTES = 48  # the reserve's first line, rewritten in place for every l
 MAX_ARGV_CHARS = 4_096  # of the command line in the header
 FILE_MODE = 0o600
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
+_ERROR = names.ERROR
 _LOST_TEMPLATE = "%d records could not be kept: no room for the journal"
 
 # Taken now: monkey-patching libraries replace some of these with versions that switch tasks or wait.
@@ -84,7 +85,7 @@ class Journal:
             except OSError:
                 pass
         kept = not missing or self._insist(data, missing, level)
-        if level >= names.ERROR and self.poke_path:
+        if level >= _ERROR and self.poke_path:
             from .poke import poke
 
             poke(self.poke_path)

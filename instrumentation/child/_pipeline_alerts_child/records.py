@@ -33,7 +33,9 @@ STANDARD = frozenset(
         " otelTraceID otelSpanID otelTraceSampled otelServiceName"
     ).split()
 )
-_PLACE = itemgetter("name", "levelno", "levelname", "pathname", "lineno", "funcName", "threadName")
+_PLACE_NAMES = ("name", "levelno", "levelname", "pathname", "lineno", "funcName", "threadName")
+_PLACE = itemgetter(*_PLACE_NAMES)
+_PLACE_AND_TEMPLATE = itemgetter(*_PLACE_NAMES, "msg")
 _BARE_SIZE = 21 if sys.version_info >= (3, 12) else 20  # attributes of a record without extras
 
 _INT64 = 1 << 63  # what OTLP can carry as a number
@@ -60,14 +62,17 @@ class Encoder:
             fields = record.__dict__
             message, args = fields["msg"], fields["args"]
             said, template = _arguments(args) if args else "", ""
-            if said is None or type(message) is not str:
-                message, said, template = self._outside(_formatted, fields, message, args)
-            place = _PLACE(fields)
-            if said:  # a template, which comes again; a finished message rarely does
-                place += (message,)
-                said = (self._sites.get(place) or self._learn(place)) + said
+            if said and type(message) is str:  # a template, which comes again: the site is known with it
+                place = _PLACE_AND_TEMPLATE(fields)
             else:
-                said = (self._sites.get(place) or self._learn(place)) + quote(message)
+                if said is None or type(message) is not str:
+                    message, said, template = self._outside(_formatted, fields, message, args)
+                place = _PLACE(fields)
+                if said:
+                    place += (message,)
+                else:  # a finished message, which rarely comes again
+                    said = quote(message)
+            said = (self._sites.get(place) or self._learn(place)) + said
             said += template + self.context.where()
             if len(fields) != _BARE_SIZE or fields["exc_info"] or fields["exc_text"] or fields["stack_info"]:
                 said += self._outside(_rest, fields, fields)
