@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 # `make test &` in a script ignores SIGINT, and every program of a test would inherit that; ours would be blamed.
@@ -17,6 +18,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # httpx waits 5 s for an answer, which is luck on a busy machine. A test that claims a time measures it.
 ANSWER_WITHIN_S = 60.0
 httpx._config.DEFAULT_TIMEOUT_CONFIG.read = ANSWER_WITHIN_S
+
+# Hypothesis gives an example 200 ms and the first ten a second, which is luck on a busy machine too.
+settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy machine")
 
 
 class SharedPartsTogether(LoadScopeScheduling):
