@@ -28,7 +28,7 @@ routes:
   - {channel: wandb, audiences: [mdd]}
 """
 _NOT_PASSED_ON = ("WANDB_", "PREFECT_", "OTEL_", "PIPELINE_ALERTS_")
-END_WITHIN_S = 15.0
+END_WITHIN_S = 60.0
 POLL_S = 0.05
 
 
@@ -68,7 +68,7 @@ class ExportersProcess:
         self._process.kill()
         self._process.wait(END_WITHIN_S)
 
-    def until(self, holds: Callable[[], object], *, within_s: float = 60.0) -> None:
+    def until(self, holds: Callable[[], object], *, within_s: float = 180.0) -> None:
         """Wait for something, as long as the process lives."""
         assert self._process is not None
         deadline = time.monotonic() + within_s

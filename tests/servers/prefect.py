@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
+
+from collector.process import free_port
 
 READY_WITHIN_S = 240.0  # 11 s on a machine at rest
 RECORDED_WITHIN_S = 120.0  # 5 s there
@@ -83,8 +84,7 @@ class PrefectServer:
         self._log = folder / "prefect.log"
         self._ui = ui
         self._settings = dict(settings or {})
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self.url = f"{self.base}/api"
         self._process: subprocess.Popen[bytes] | None = None
