@@ -54,12 +54,15 @@ def _run(story: Story, digest: RunDigest) -> Message:
     acts = story.audience.duty is Duty.ACT
     word, ended = _ENDED.get(digest.result, ("FAILED", "failed"))
     seconds = _seconds(digest)
+    well = digest.result == names.RESULT_SUCCESS and not digest.missing and not _open(digest.incidents)
+    ended, but = (
+        ("ended", ", but not all is well") if digest.result == names.RESULT_SUCCESS and not well else (ended, "")
+    )
     after = f" after {lasting(seconds)}" if seconds >= 0 else ""
     environment = f"[{one_line(digest.environment)}] " if digest.environment else ""
-    well = digest.result == names.RESULT_SUCCESS and not digest.missing and not _open(digest.incidents)
     name = clip(one_line(digest.pipeline), MAX_NAME_CHARS)
     if acts:
-        headline = f"{word} · {name} {ended}{after}"
+        headline = f"{word} · {name} {ended}{after}{but}"
     else:
         headline = f"Run {'finished' if word == 'FINISHED' else 'ended early'}: {_in_words(digest.pipeline)}"
     return Message(
@@ -71,7 +74,7 @@ def _run(story: Story, digest: RunDigest) -> Message:
         headline=clip(headline, MAX_HEADLINE_CHARS),
         facts=_run_facts(digest, story.now) if acts else (f"ended {moment(digest.ended, story.now)}",),
         links=_links(story, digest.run_id, digest.incidents if acts else ()),
-        subject=clip(f"{environment}{name} {ended}: run {one_line(digest.run_id)}", MAX_SUBJECT_CHARS),
+        subject=clip(f"{environment}{name} {ended}{but}: run {one_line(digest.run_id)}", MAX_SUBJECT_CHARS),
         paragraphs=_run_paragraphs(digest) if acts else _for_readers(digest),
         resolved=well,
         note=_verdict(digest, well=well),
@@ -102,7 +105,7 @@ def _run_facts(digest: RunDigest, now: int) -> tuple[str, ...]:
         f"run {clip(one_line(digest.run_id), MAX_NAME_CHARS)}",
         f"ended {moment(digest.ended, now)}",
         f"{compared} than the last good run" if compared else "",
-        f"{len(digest.models)} models, {len(failed) or 'none'} failed" if digest.models else "",
+        f"{len(digest.models)} models, {len(failed) or 'none'} with errors" if digest.models else "",
         one_line(digest.note),
     )
     return tuple(fact for fact in facts if fact)
@@ -115,13 +118,16 @@ def _run_paragraphs(digest: RunDigest) -> tuple[tuple[str, str], ...]:
         ("Did not happen", _bullets([clip(one_line(item), MAX_TITLE_CHARS) for item in digest.missing], MAX_MISSING)),
         ("Incidents", _numbered(digest.incidents)),
         (
-            "Models that failed",
+            "Models with errors",
             _bullets([f"{clip(one_line(m.name), MAX_NAME_CHARS)}, in {one_line(m.failed_at)}" for m in failed],
                      MAX_FAILED_MODELS),
         ),
-        ("Stages", _bullets([_stage(stage) for stage in digest.stages], MAX_STAGES)),
+        ("Stages", _stages(digest.stages)),
         ("Warnings, told only here", _warnings(digest)),
-        ("Counted, not told", ", ".join(f"{one_line(name)}: {count:,}" for name, count in digest.held_back if count)),
+        (
+            "Without a message of their own",
+            ", ".join(f"{one_line(name)}: {count:,}" for name, count in digest.held_back if count),
+        ),
     )  # fmt: skip
     return tuple((heading, text) for heading, text in candidates if text)
 
@@ -135,6 +141,15 @@ def _for_readers(digest: RunDigest) -> tuple[tuple[str, str], ...]:
     if digest.result != names.RESULT_SUCCESS:
         return (("What it means", "The run did not get to its end, so this run's results may be missing."),)
     return (("What it means", "The run went through to its end, and no problem is open."),)
+
+
+def _stages(stages: tuple[StageLine, ...]) -> str:
+    """Those that took time, failed or changed; the others are only counted."""
+    notable = [one for one in stages if one.failed or one.seconds >= 1 or _compared(one.seconds, one.usual_s)]
+    quick = len(stages) - len(notable)
+    lines = _bullets([_stage(one) for one in notable], MAX_STAGES)
+    rest = f"{quick} {'more ' if notable else ''}of less than a second" if quick else ""
+    return "\n".join(part for part in (lines, f"and {rest}" if lines and rest else rest) if part)
 
 
 def _stage(stage: StageLine) -> str:

@@ -43,7 +43,8 @@ def ending_of(record: Record) -> str:
     took = _number(record.attributes.get(names.DURATION))
     at_peak = f" at {memory(peak)}" if peak and peak > 0 and signal_name == "SIGKILL" else ""
     after = f" after {lasting(took)}" if took is not None and took >= 0 else ""
-    return what + at_peak + after
+    how, comma, why = what.partition(", ")
+    return f"{how}{at_peak}{after}{comma}{why}"
 
 
 def subject_of(record: Record) -> str:

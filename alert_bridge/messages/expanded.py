@@ -24,6 +24,8 @@ MAX_OUTPUT_CHARS = 1_500
 MAX_FACTS = 14
 MAX_FACT_CHARS = 240
 MAX_PATH_CHARS = 400
+RUN_SPAN = "RUN "  # before a pipeline's name in that of its root span, as the semantic conventions have it
+OWN_LOGGERS = ("pipeline_alerts", "alert_bridge")  # what we say of a program: no place in it to look at
 
 _LEVEL_WIDTH = len("CRITICAL")
 
@@ -102,14 +104,14 @@ def _folded(story: Story) -> str:
 
 def _where(story: Story) -> str:
     record = story.incident.sample
-    spans = " › ".join(one_line(name) for name in story.stage_path)  # noqa: RUF001 - an arrow is meant
+    spans = " › ".join(one_line(name).removeprefix(RUN_SPAN) for name in story.stage_path)  # noqa: RUF001 - an arrow is meant
     path = spans or where(story.incident)
     file, line = one_line(record.text(names.CODE_FILE)), one_line(record.text(names.CODE_LINE))
     function = one_line(record.text(names.CODE_FUNCTION))
     code = f"{file}:{line}" if file and line else file
     if function:
         code = f"{code}, in {function}" if code else f"in {function}"
-    logger = f"logger {one_line(record.scope)}" if record.scope else ""
+    logger = f"logger {one_line(record.scope)}" if record.scope and record.scope not in OWN_LOGGERS else ""
     lines = (clip(path, MAX_PATH_CHARS), clip(code, MAX_FACT_CHARS), clip(logger, MAX_FACT_CHARS))
     return "\n".join(line for line in lines if line)
 

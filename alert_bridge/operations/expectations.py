@@ -78,8 +78,11 @@ def missed_at(expectation: Expectation, pipeline: str, moment: int, found: int) 
 
 
 def missing_in_words(expectation: Expectation, found: int) -> str:
-    """`no record “Forecasts uploaded*”`, for a digest."""
-    return _wanted(expectation, found)
+    """`a record “Forecasts uploaded*”`, for a list of what did not happen."""
+    pattern = expectation.record.pattern
+    if expectation.least == 1:
+        return f"a record “{pattern}”"
+    return f"{expectation.least} records “{pattern}”: there were {found or 'none'}"
 
 
 def _of_run(expectation: Expectation, run: RunRow, found: int, *, log_arrived: bool) -> Notice:

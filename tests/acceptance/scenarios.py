@@ -44,7 +44,7 @@ RUNS_AT_ONCE = 2
 DIGEST_CHANNELS = 2  # Slack and email
 NS = 1_000_000_000
 
-_DIGEST = re.compile(r"(?:FINISHED|STOPPED|FAILED) · monthly_run (?:ended well|was stopped|ran out of time|failed)")
+_DIGEST = re.compile(r"(?:FINISHED|STOPPED|FAILED) · monthly_run (?:ended|was stopped|ran out of time|failed)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -357,7 +357,7 @@ def test_a_good_run_is_told_in_one_digest_by_slack_and_email_to_the_person_of_th
     assert message.note == "All is well: nothing needs you."
     assert message.resolved
     assert "3 min more than the last good run" in message.facts
-    assert "2 models, none failed" in message.facts
+    assert "2 models, none with errors" in message.facts
     parts = dict(message.paragraphs)
     assert parts["Stages"] == "• fetch: 11 s\n• train in 2 models: 4 min 50 s (3 min 10 s more than usual)"
     assert parts["Warnings, told only here"] == "• 1× W&B is away"  # noqa: RUF001 - the sign of times
@@ -382,12 +382,29 @@ def test_a_digest_of_a_bad_run_says_what_failed_and_what_is_open(months):
     parts = dict(message.paragraphs)
     assert message.headline == "FAILED · monthly_run failed after 1 min"
     assert message.note == "1 incident is open and 1 thing that should have happened did not."
-    assert parts["Did not happen"] == "• no record “Forecasts uploaded*”"
+    assert parts["Did not happen"] == "• a record “Forecasts uploaded*”"
     assert parts["Incidents"].startswith("1. ERROR train: loss is NaN")
-    assert parts["Models that failed"] == "• brown_heron, in train"
+    assert parts["Models with errors"] == "• brown_heron, in train"
     assert "1 failed" in parts["Stages"]
-    assert parts["Counted, not told"] == "records lowered or dropped by a rule: 1"
+    assert parts["Without a message of their own"] == "records lowered or dropped by a rule: 1"
     assert message.severity is Severity.ERROR
+
+
+def test_a_run_that_ends_well_with_something_open_is_not_called_well_and_its_quick_stages_are_only_counted(months):
+    engine = months(with_rota(expectations=(UPLOADED,)))
+    engine.start("run-1")
+    for name in ("load", "check", "clean"):
+        engine.stage("run-1", name, 0)
+    engine.stage("run-1", "train", 20)
+    engine.now += 60 * NS
+    engine.end("run-1")
+
+    engine.at(engine.seconds + 30)
+
+    message = digests(engine)[0].message
+    assert message.headline == "FINISHED · monthly_run ended after 1 min, but not all is well"
+    assert message.subject == "[test] monthly_run ended, but not all is well: run run-1"
+    assert dict(message.paragraphs)["Stages"] == "• train: 20 s\nand 3 more of less than a second"
 
 
 def test_a_digest_is_told_once_over_kills_and_late_copies(months):

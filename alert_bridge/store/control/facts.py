@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 
 from alert_bridge.incidents import Ending
+from alert_bridge.messages.moments import lasting
 from alert_bridge.model import Record
 from alert_bridge.store.control.rows import pairs
 from instrumentation import attributes as names
@@ -104,9 +105,8 @@ class FactRows:
             return ()
         facts = [(label, text) for label, text in json.loads(row["facts"])]
         if row["started"]:
-            seconds = max((row["ended"] or now) - row["started"], 0) // NS
-            label = "Took" if row["ended"] else "Running for"
-            facts.insert(0, (label, f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} h"))
+            seconds = max((row["ended"] or now) - row["started"], 0) / NS
+            facts.insert(0, ("Took" if row["ended"] else "Running for", lasting(seconds)))
         return tuple(facts)
 
     def save_preview(
