@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 
+from . import names
+
 TYPE_CHECKING = False  # the real one costs every child the import of typing
 if TYPE_CHECKING:
     from types import CodeType, ModuleType
@@ -17,16 +19,29 @@ if TYPE_CHECKING:
     from .records import Encoder
 
 _MARK = "_pipeline_alerts_journal"
+_PRIVATE = "wandb"
 
 
-def install(logging: ModuleType, journal: Journal, encoder: Encoder, floor: int = 0) -> None:
-    """Wraps the `logging` module's dispatch, once; does nothing to a module of that name that is not the real one."""
+def install(
+    logging: ModuleType, journal: Journal, encoder: Encoder, floor: int = 0, *, keeps_private: bool = False
+) -> None:
+    """Wraps the `logging` module's dispatch, once; does nothing to a module of that name that is not the real one.
+
+    Args:
+        logging: the module.
+        journal: where its records go.
+        encoder: makes lines of them.
+        floor: the lowest level that is kept.
+        keeps_private: whether what W&B says below WARNING is kept, too. It writes that to a file of its own, on loggers
+            that it sets to DEBUG and cuts off from the program's: nobody's level let it pass.
+    """
     logger: Any = getattr(logging, "Logger", None)
     original: Any = getattr(logger, "callHandlers", None)
     code = getattr(original, "__code__", None)
     if code is None or getattr(original, _MARK, None) is not None:
         return
 
+    private, said = "" if keeps_private else _PRIVATE, names.WARNING
     append, owns, next_number, line = journal.append, journal.owns, journal.next_number, encoder.line
 
     def callHandlers(self: Any, record: Any) -> Any:  # noqa: N802 - the method that it stands for
@@ -35,7 +50,7 @@ def install(logging: ModuleType, journal: Journal, encoder: Encoder, floor: int 
             level = record.levelno
             if type(level) is not int:
                 level = int(level or 0)
-            if level >= floor:
+            if level >= floor and (level >= said or record.name[:5] != private or _is_the_programs(record.name)):
                 own = record.process == journal.pid or owns(record.process)
                 append(line(record, next_number(), own), level)
         except Exception:
@@ -52,6 +67,11 @@ def install(logging: ModuleType, journal: Journal, encoder: Encoder, floor: int 
     callHandlers.__module__ = original.__module__
     setattr(callHandlers, _MARK, journal)
     logger.callHandlers = callHandlers
+
+
+def _is_the_programs(name: str) -> bool:
+    """Whether a logger whose name begins like W&B's is another's."""
+    return name[len(_PRIVATE) : len(_PRIVATE) + 1] not in {"", "."}
 
 
 def installed(logging: ModuleType) -> Journal | None:

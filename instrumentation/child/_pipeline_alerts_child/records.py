@@ -38,8 +38,8 @@ _PLACE = itemgetter(*_PLACE_NAMES)
 _PLACE_AND_TEMPLATE = itemgetter(*_PLACE_NAMES, "msg")
 _BARE_SIZE = 21 if sys.version_info >= (3, 12) else 20  # attributes of a record without extras
 
-_INT64 = 1 << 63  # what OTLP can carry as a number
-_INFINITY = float("inf")
+_LEAST_INT, _LARGEST_INT = -(1 << 63), (1 << 63) - 1  # what OTLP can carry as a number
+_LEAST_FLOAT, _LARGEST_FLOAT = float("-inf"), float("inf")  # which have no form in JSON themselves
 
 
 class Encoder:
@@ -137,7 +137,9 @@ def _arguments(args: object) -> str | None:
         kind = type(value)
         if kind is str:
             parts.append(ascii_quote(value))
-        elif (kind is int and -_INT64 <= value < _INT64) or (kind is float and -_INFINITY < value < _INFINITY):
+        elif (kind is int and _LEAST_INT <= value <= _LARGEST_INT) or (
+            kind is float and _LEAST_FLOAT < value < _LARGEST_FLOAT
+        ):
             parts.append(repr(value))
         elif kind is bool:
             parts.append("true" if value else "false")
@@ -148,7 +150,7 @@ def _arguments(args: object) -> str | None:
     joined = ",".join(parts)
     if "\\ud" in joined or len(joined) > MAX_TEXT_CHARS:
         joined = ",".join([quote(value) if type(value) is str else text(value) for value in args])
-    return ',"a":[' + joined + "]"
+    return f',"a":[{joined}]'
 
 
 def _formatted(message: object, args: object, words: Callable[[object], str]) -> tuple[str, str, str]:
