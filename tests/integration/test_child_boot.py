@@ -276,6 +276,27 @@ def test_a_parent_that_does_not_read_or_is_gone_delays_nobody(tmp_path: Path) ->
     assert len(children.kept(tmp_path / "run").logs) == 4000
 
 
+TALKS = """
+import logging
+library, part, ours = (logging.getLogger(name) for name in ("wandb", "wandb.sdk.mailbox", "wandbench"))
+library.setLevel(10); library.propagate = False
+library.addHandler(logging.FileHandler("debug.log"))
+for logger in (library, part, ours):
+    logger.info("of %s", logger.name); logger.warning("of %s", logger.name)
+"""
+
+
+def test_what_wandb_says_to_its_own_file_is_kept_only_when_asked_for(tmp_path: Path) -> None:
+    loud = ["WARNING of wandb", "WARNING of wandb.sdk.mailbox", "WARNING of wandbench"]
+
+    children.run(TALKS, tmp_path / "run", cwd=tmp_path)
+    children.run(TALKS, tmp_path / "asked", cwd=tmp_path, PIPELINE_ALERTS_LEVEL="INFO")
+
+    assert children.kept(tmp_path / "run").said == loud
+    assert children.kept(tmp_path / "asked").said == ["INFO of wandb", loud[0], "INFO of wandb.sdk.mailbox", *loud[1:]]
+    assert (tmp_path / "debug.log").read_text().count("of wandb\n") == 4
+
+
 def test_a_level_floor_keeps_what_is_at_or_above_it(tmp_path: Path) -> None:
     program = "import logging; logging.basicConfig(level=0)\nfor n in (5, 10, 20, 40): logging.log(n, 'x')"
 

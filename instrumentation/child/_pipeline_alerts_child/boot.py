@@ -138,7 +138,8 @@ def _watch_logging(logging: ModuleType, opened: Journal, environ: Mapping[str, s
     from . import hook
 
     opened.allocate_reserve()
-    hook.install(logging, opened, _ends().encoder(), _floor(logging, environ.get(names.ENV_LEVEL, "")))
+    asked = environ.get(names.ENV_LEVEL, "")
+    hook.install(logging, opened, _ends().encoder(), _floor(logging, asked), keeps_private=bool(asked))
     _ends().logging = logging
 
 
