@@ -46,7 +46,7 @@ class _Template(NamedTuple):
     is_access: bool = False  # of a server's access log
 
 
-_templates: dict[bytes, _Template] = {}  # by the line with 0 for each digit
+_templates: dict[bytes, _Template] = {}  # by the line with 0 for each number
 _collapsed: dict[str, str] = {}  # by the line with its words masked
 
 
@@ -56,8 +56,8 @@ def mask(text: str) -> str:
     if "\n" in line:
         line = _first_words(line.split("\n"))
     known = _known(line)
-    if known.may_hold_port:
-        known = _known(_PORT.sub(SERVICE_PORT, line))
+    if known.may_hold_port and (swapped := _PORT.sub(SERVICE_PORT, line)) != line:
+        known = _known(swapped)
     if known.may_hold_codes and (codes := codes_in(line, only_of_a_server=known.is_access)):
         return f"{known.text} [{'; '.join(codes)}]"
     return known.text
@@ -70,14 +70,16 @@ def _first_words(lines: list[str]) -> str:
 
 
 def _known(line: str) -> _Template:
-    """Lines of one call mostly differ in digits only, so that one look-up does."""
-    key = line.encode("utf-8", "surrogatepass").translate(_ZEROS).replace(b"0000", b"0").replace(b"00", b"0")
-    known = _templates.get(key)
+    """Lines of one call mostly differ in numbers only, so that one look-up does."""
+    shape = line.encode("utf-8", "surrogatepass").translate(_ZEROS).replace(b"0000", b"0")
+    while b"00" in shape:
+        shape = shape.replace(b"00", b"0")
+    known = _templates.get(shape)
     if known is None:
-        known = _template(_NUMBER.sub("0", line))
-        if len(key) <= MAX_CACHED_CHARS:
+        known = _template(shape.decode() if line.isascii() else _NUMBER.sub("0", line))  # digits of any script
+        if len(shape) <= MAX_CACHED_CHARS:
             _make_room(_templates)
-            _templates[key] = known
+            _templates[shape] = known
     return known
 
 
