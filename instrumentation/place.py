@@ -5,6 +5,7 @@ Needs no OpenTelemetry; where that is loaded, a stage is its current span.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import sys
@@ -30,6 +31,8 @@ __all__ = [
     "work_for",
 ]
 
+# OpenTelemetry is not loaded, half loaded, of another version than those we know, or another thing of that name.
+_NOT_AS_KNOWN: Final = (KeyError, AttributeError, TypeError, ValueError)
 _STAGE: Final = "pipeline_alerts_stage"  # on our spans: the stage, and what was current before it
 
 
@@ -212,9 +215,8 @@ class _Working:
 
 def parent_of(outer: Active | None) -> tuple[str, str]:
     """Trace and parent span: OpenTelemetry's current span, else the stage around, else whoever started the process."""
-    trace = sys.modules.get("opentelemetry.trace")
-    if trace is not None:
-        context = trace.get_current_span().get_span_context()
+    with contextlib.suppress(*_NOT_AS_KNOWN):
+        context = sys.modules["opentelemetry.trace"].get_current_span().get_span_context()
         if context.is_valid:
             return f"{context.trace_id:032x}", f"{context.span_id:016x}"
     if outer is not None:
@@ -225,27 +227,26 @@ def parent_of(outer: Active | None) -> tuple[str, str]:
 
 def make_current_span(active: Active) -> object:
     """Makes the stage OpenTelemetry's current span, if that is loaded; importing it here would cost 50 ms."""
-    trace = sys.modules.get("opentelemetry.trace")
-    context = sys.modules.get("opentelemetry.context")
-    if trace is None or context is None:
-        return None
-    span_context = trace.SpanContext(
-        trace_id=int(active.trace_id, 16),
-        span_id=int(active.span_id, 16),
-        is_remote=False,
-        trace_flags=trace.TraceFlags(trace.TraceFlags.SAMPLED),
-    )
-    span = trace.NonRecordingSpan(span_context)
-    setattr(span, _STAGE, (active, context.get_current()))
-    return context.attach(trace.set_span_in_context(span))
+    with contextlib.suppress(*_NOT_AS_KNOWN):
+        trace, context = sys.modules["opentelemetry.trace"], sys.modules["opentelemetry.context"]
+        span_context = trace.SpanContext(
+            trace_id=int(active.trace_id, 16),
+            span_id=int(active.span_id, 16),
+            is_remote=False,
+            trace_flags=trace.TraceFlags(trace.TraceFlags.SAMPLED),
+        )
+        span = trace.NonRecordingSpan(span_context)
+        setattr(span, _STAGE, (active, context.get_current()))
+        token: object = context.attach(trace.set_span_in_context(span))
+        return token
+    return None
 
 
 def _unmake_current_span(token: object) -> None:
-    trace = sys.modules.get("opentelemetry.trace")
-    context = sys.modules.get("opentelemetry.context")
-    if token is None or trace is None or context is None:
-        return
-    context.detach(token)
-    # Stages may end out of order: what a token brings back can be a stage that ended meanwhile.
-    while (found := getattr(trace.get_current_span(), _STAGE, None)) is not None and found[0].has_ended:
-        context.attach(found[1])
+    with contextlib.suppress(*_NOT_AS_KNOWN):
+        trace, context = sys.modules["opentelemetry.trace"], sys.modules["opentelemetry.context"]
+        if token is not None:
+            context.detach(token)
+        # Stages may end out of order: what a token brings back can be a stage that ended meanwhile.
+        while (found := getattr(trace.get_current_span(), _STAGE, None)) is not None and found[0].has_ended:
+            context.attach(found[1])

@@ -1,0 +1,101 @@
+"""Records and stages where OpenTelemetry is not there, or is not what we know."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import venv
+from pathlib import Path
+
+import pytest
+
+from tests.servers.receiver import Receiver
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+TIMEOUT_S = 120
+
+PROGRAM = """
+import concurrent.futures, logging, subprocess, sys
+try:
+    import opentelemetry.trace, opentelemetry.context
+except ImportError:
+    pass
+from instrumentation import log_metrics, stage
+logging.getLogger().addHandler(logging.NullHandler())
+def fetch():
+    logging.error("in fetch")
+def main():
+    fetch()
+    with stage("train", model="heron"):
+        log_metrics({"loss": 0.5}, step=1)
+        with stage("epoch"), concurrent.futures.ThreadPoolExecutor(1) as pool:
+            pool.submit(logging.error, "in epoch").result()
+        subprocess.run([sys.executable, "-c", "import logging; logging.error('in train')"], stderr=subprocess.DEVNULL)
+    logging.error("in nothing")
+main()
+"""
+# What is importable as OpenTelemetry's API, if anything is.
+APIS = {
+    "absent": None,
+    "another thing of that name": "",
+    "one that lacks what we use": "def get_current_span():\n    return object()\n",
+    "one that fails": "class SpanContext:\n    def __init__(self, **_): raise TypeError('other arguments')\n",
+}
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_records_and_stages_need_no_opentelemetry_in_the_program(tmp_path: Path, api: str) -> None:
+    venv.create(tmp_path / "bare", with_pip=False, symlinks=True)
+    (tmp_path / "program.py").write_text(PROGRAM)
+    source = APIS[api]
+    if source is not None:
+        for name in ("trace", "context"):
+            package = tmp_path / "opentelemetry" / name
+            package.mkdir(parents=True)
+            (package / "__init__.py").write_text(source)
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_ALERTS_", "OTEL_"))}
+    with Receiver() as receiver:
+        environ = {
+            **clean,
+            "XDG_STATE_HOME": str(tmp_path / "state"),
+            "PYTHONPATH": f"{tmp_path}:{ROOT}",
+            "PIPELINE_ALERTS_ENDPOINT": receiver.url,
+            "PIPELINE_ALERTS_LINGER_SECONDS": "60",
+        }
+        environ.pop("TRACEPARENT", None)
+        supervisor = {**environ, "PYTHONPATH": str(ROOT)}
+        command = [
+            sys.executable,
+            "-m",
+            "alert_bridge.cli",
+            "run",
+            "--pipeline",
+            "p",
+            "--stage",
+            "__main__:fetch",
+            "--",
+        ]
+        program = ["env", f"PYTHONPATH={ROOT}/instrumentation/child:{environ['PYTHONPATH']}", "bare/bin/python"]
+
+        done = subprocess.run(
+            [*command, *program, "program.py"], env=supervisor, cwd=tmp_path, capture_output=True, timeout=TIMEOUT_S
+        )
+
+        ends_at = time.monotonic() + TIMEOUT_S
+        while not any(span.name == "RUN p" for span in receiver.spans()) and time.monotonic() < ends_at:
+            time.sleep(0.05)
+        spans = {span.name: span for span in receiver.spans()}
+        records = [one for one in receiver.records() if one.body.string_value.startswith("in ")]
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert set(spans) == {"RUN p", "fetch", "train", "epoch"}
+    assert spans["epoch"].parent_span_id == spans["train"].span_id
+    assert spans["train"].parent_span_id == spans["RUN p"].span_id
+    in_stages = {
+        one.body.string_value.removeprefix("in "): next(
+            (pair.value.string_value for pair in one.attributes if pair.key == "cicd.pipeline.task.name"), "nothing"
+        )
+        for one in records
+    }
+    assert in_stages == {name: name for name in ("fetch", "epoch", "train", "nothing")}
