@@ -300,7 +300,7 @@ def test_a_process_that_is_killed_is_replaced_and_no_request_is_refused(tmp_path
         assert "ended by signal SIGKILL" in bridge.log.read_text(encoding="utf-8")
 
 
-def test_sighup_takes_a_good_policy_and_keeps_the_old_one_against_a_bad(tmp_path):
+def test_b23_an_invalid_policy_keeps_the_old_one_with_a_visible_error_and_a_good_one_takes_its_place(tmp_path):
     with BridgeProcess(tmp_path) as bridge:
         bridge.policy.write_text("version: 1\naudience: {}\n", encoding="utf-8")
         bridge.process.send_signal(signal.SIGHUP)

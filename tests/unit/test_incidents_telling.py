@@ -329,6 +329,21 @@ def test_b18_the_time_out_of_the_policy_resolves(engine):
     assert engine.slack.told[-1].message.reason is Reason.RESOLVED
 
 
+def test_b18_an_end_that_nobody_is_told_of_still_clears_the_incident(engine):
+    test_alert = {"attributes": {"pipeline.test": True}}
+    engine.post(a_record("is anybody there", **test_alert))
+    engine.at(700)
+    engine.at(705)
+    told = len(engine.slack.told)
+
+    engine.post(a_record("is anybody there", at=engine.now, **test_alert))
+    engine.at(710)
+
+    assert told == 1, "the test itself, and not that it is over"
+    assert [incident.state for incident in engine.incidents()] == [IncidentState.RESOLVED, IncidentState.OPEN]
+    assert len(engine.slack.posts) == 2
+
+
 def test_a_success_that_arrived_before_the_error_it_ends_still_ends_it(engine):
     engine.post(success("run-2", START + 100 * NS, "fetch"))
     engine.post(a_record(stage="fetch", at=START))

@@ -372,7 +372,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize(("good", "bad", "expected"), MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_is_named_with_its_place_and_what_was_meant(tmp_path, good, bad, expected):
+def test_b23_a_mistake_is_named_with_its_line_and_column_and_what_was_meant(tmp_path, good, bad, expected):
     assert good in GOOD
     marked = GOOD.replace(good, bad, 1)
 
@@ -382,7 +382,7 @@ def test_a_mistake_is_named_with_its_place_and_what_was_meant(tmp_path, good, ba
     assert [told(at) for at in found] == expected
 
 
-def test_a_rule_for_somebody_whom_no_route_tells_is_named(tmp_path):
+def test_b23_a_rule_for_somebody_whom_no_route_tells_is_named(tmp_path):
     marked = GOOD.replace("infra, outreach]}", "infra]}\n  - {channel: wandb, audiences: [outreach]}").replace(
         "set: {severity: error}", "set: {audiences: [mdd, §outreach]}"
     )
@@ -395,7 +395,7 @@ def test_a_rule_for_somebody_whom_no_route_tells_is_named(tmp_path):
     ]
 
 
-def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path):
+def test_b23_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path):
     text = GOOD
     for good, bad in (
         ("version: 1", "version: 3"),
