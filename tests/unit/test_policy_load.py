@@ -62,8 +62,9 @@ def table_of(markdown: str) -> list[tuple[str, str, frozenset[str]]]:
     return rows
 
 
-def test_the_packaged_policy_is_the_table_that_the_documentation_shows():
-    documented = table_of((ROOT / "docs" / "audiences.md").read_text())
+@pytest.mark.parametrize("document", ["README.md", "docs/audiences.md"])
+def test_the_packaged_policy_is_the_table_that_the_documentation_shows(document):
+    documented = table_of((ROOT / document).read_text())
     policy = load(packaged_path())
     channels = {"slack": "Slack", "email": "Email", "prefect": "Prefect", "wandb": "W&B"}
     short = {"Model Development & Deployment": "MD&D"}
