@@ -25,8 +25,9 @@ IMAGES = HERE / "images"
 EXAMPLE = HERE.parent / "examples" / "monthly_run"
 DESKTOP = (1280, 860)
 MAX_BYTES = 200_000
-DRAWN_WITHIN_S = 30.0
-ANIMATION_S = 6.0  # the run's graph moves into place
+DRAWN_WITHIN_S = 60.0
+AT_REST_S = 10.0  # without a change: the run's graph is laid out, and moves into place
+AT_REST_WITHIN_S = 120.0
 RUNS = {"none": "fatalities_003_558_a", "fetch_error": "fatalities_003_559_a"}
 
 
@@ -43,15 +44,15 @@ def main() -> None:
                 run_demo(bridge, Path(folder), scenario, run_id)
                 wait_for(lambda name=run_id: "run-monthly-run" in prefect.picture(name).artifacts, 120)
             good, bad = (prefect.picture(run_id) for run_id in RUNS.values())
-            wait_for(lambda: bool(prefect.events(bad.id)), 30)
+            prefect.record_events()
             with chromium(browser_path) as browser:
                 tab = browser.tab()
                 take(tab, "runs", f"{prefect.base}/runs", "fatalities_003_559_a")
                 take(tab, "run", f"{prefect.base}/runs/flow-run/{good.id}", "Completed")
                 take(tab, "failed-run", f"{prefect.base}/runs/flow-run/{bad.id}", "failed")
                 alert = next(key for key in bad.artifacts if key.startswith("alert-"))
-                take(tab, "alert", artifact_page(prefect, alert), "Full log")
-                take(tab, "summary", artifact_page(prefect, "run-monthly-run"), "stages")
+                take(tab, "alert", artifact_page(prefect, bad.id, alert), "Full log")
+                take(tab, "summary", artifact_page(prefect, bad.id, "run-monthly-run"), "stages")
 
 
 def run_demo(bridge: BridgeProcess, folder: Path, scenario: str, run_id: str) -> None:
@@ -67,10 +68,11 @@ def run_demo(bridge: BridgeProcess, folder: Path, scenario: str, run_id: str) ->
     print(f"the demo with {scenario} ended with {ended.returncode}")
 
 
-def artifact_page(prefect: PrefectServer, key: str) -> str:
-    """The newest artifact of this key."""
-    rows = prefect.client.post("artifacts/filter", json={"artifacts": {"key": {"any_": [key]}}, "sort": "ID_DESC"})
-    return f"{prefect.base}/artifacts/artifact/{rows.json()[0]['id']}"
+def artifact_page(prefect: PrefectServer, flow_run: str, key: str) -> str:
+    """Where the run's artifact of this key is shown."""
+    about = {"artifacts": {"key": {"any_": [key]}}, "flow_runs": {"id": {"any_": [flow_run]}}}
+    (row,) = prefect.client.post("artifacts/filter", json=about).json()
+    return f"{prefect.base}/artifacts/artifact/{row['id']}"
 
 
 def take(tab: Tab, name: str, url: str, awaited: str) -> None:
@@ -82,8 +84,13 @@ def take(tab: Tab, name: str, url: str, awaited: str) -> None:
         if time.monotonic() > deadline:
             sys.exit(f"{url} does not show {awaited!r}: {tab.run('document.body.innerText')[:500]!r}")
         time.sleep(0.1)
-    time.sleep(ANIMATION_S)
-    picture = tab.picture()
+    picture, since = tab.picture(), time.monotonic()
+    while time.monotonic() - since < AT_REST_S:
+        if time.monotonic() > deadline + AT_REST_WITHIN_S:
+            sys.exit(f"{url} does not come to rest")
+        time.sleep(1.0)
+        if (now := tab.picture()) != picture:
+            picture, since = now, time.monotonic()
     if len(picture) > MAX_BYTES:
         sys.exit(f"{name} has {len(picture):,} bytes; at most {MAX_BYTES:,} belong in a repository")
     path = IMAGES / f"prefect-{name}.png"
