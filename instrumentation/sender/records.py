@@ -112,8 +112,10 @@ def entry_of(record: Record, source: Source, with_log_line: bool) -> Entry:
     ready = site.encoded + tail.encoded
     attributes = site.attributes
     if own or tail.attributes:
-        ready += encode_log_attributes(own) + encode_event_name(event_name)
+        ready += encode_log_attributes(own)
         attributes = {**attributes, **tail.attributes, **own}
+    if event_name:
+        ready += encode_event_name(event_name)
     if not arguments and not tail.has_template:  # it is its own
         ready += encode_template(body)
         attributes = {**attributes, names.TEMPLATE: body}

@@ -89,6 +89,12 @@ def test_errors_and_events_are_urgent_and_others_are_not() -> None:
     assert not translate(line(n=30), SOURCE).is_urgent
 
 
+def test_an_event_is_named_on_the_wire_also_without_attributes() -> None:
+    assert LogRecord.FromString(translate(line(ev="pipeline.run.start"), SOURCE).message).event_name == (
+        "pipeline.run.start"
+    )
+
+
 @pytest.mark.parametrize(
     ("level", "number"), [(0, 1), (5, 1), (10, 5), (20, 9), (25, 9), (30, 13), (40, 17), (45, 17), (50, 21), (99, 21)]
 )
