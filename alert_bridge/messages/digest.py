@@ -105,10 +105,16 @@ def _run_facts(digest: RunDigest, now: int) -> tuple[str, ...]:
         f"run {clip(one_line(digest.run_id), MAX_NAME_CHARS)}",
         f"ended {moment(digest.ended, now)}",
         f"{compared} than the last good run" if compared else "",
-        f"{len(digest.models)} models, {len(failed) or 'none'} with errors" if digest.models else "",
+        _models(len(digest.models), len(failed)),
         one_line(digest.note),
     )
     return tuple(fact for fact in facts if fact)
+
+
+def _models(all_of_them: int, failed: int) -> str:
+    if not all_of_them:
+        return ""
+    return f"{all_of_them} model{'s' if all_of_them > 1 else ''}, {failed or 'none'} with errors"
 
 
 def _run_paragraphs(digest: RunDigest) -> tuple[tuple[str, str], ...]:

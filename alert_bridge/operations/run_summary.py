@@ -64,7 +64,7 @@ def summarise(
         usual_s=_lasted(last_good) if last_good is not None else -1.0,
         usual_run_id=last_good.run_id if last_good is not None else "",
         stages=_stages(events, usual),
-        models=_models(events, incidents),
+        models=_models(events, incidents, control),
         incidents=tuple(_line(incident, control) for incident in _worst_first(roots)[:INCIDENTS_KEPT]),
         warnings=troubles.warnings,
         warnings_in_all=troubles.in_all,
@@ -114,7 +114,7 @@ def _number(text: str) -> float:
         return 0.0
 
 
-def _models(events: Sequence[Record], incidents: Sequence[Incident]) -> tuple[ModelLine, ...]:
+def _models(events: Sequence[Record], incidents: Sequence[Incident], control: ControlReader) -> tuple[ModelLine, ...]:
     failed: dict[str, str] = {}
     known: dict[str, None] = {}
     for record in events:
@@ -126,10 +126,13 @@ def _models(events: Sequence[Record], incidents: Sequence[Incident]) -> tuple[Mo
         if ended_badly or record.event_name == names.EVENT_PROCESS_DIED:
             failed.setdefault(model, record.stage or "its process")
     for incident in incidents:
-        model = incident.sample.text(names.MODEL_NAME)
-        if model and incident.severity >= Severity.ERROR:
-            known[model] = None
-            failed.setdefault(model, incident.stage or "its run")
+        if incident.severity < Severity.ERROR:
+            continue
+        if latest := incident.sample.text(names.MODEL_NAME):
+            known[latest] = None
+        for model in control.models_of(incident.id):
+            if model in known:  # of this run; the incident may have others, of earlier runs
+                failed.setdefault(model, incident.stage or "its run")
     return tuple(ModelLine(model, failed.get(model, "")) for model in islice(sorted(known), MODELS_KEPT))
 
 

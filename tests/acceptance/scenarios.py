@@ -112,7 +112,8 @@ SCENARIOS: dict[str, Scenario] = {
                 count=6,
                 says=("brown_heron", "dry_river", "open_steppe", "quiet_delta", "steady_oak", "tall_reed"),
             ),
-        )
+        ),
+        digest=("6 models, 6 with errors",),
     ),
     "fetch_hang": Scenario(
         (Expected("ERROR", "monthly_run has been silent for more than 6*", told_to(MONTHLY, INFRA)),), exit_code=124

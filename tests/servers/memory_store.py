@@ -52,6 +52,9 @@ class MemoryControl:
     def incidents_of_run(self, run_id: str) -> Sequence[Incident]:
         return [each for each in self.all_incidents if run_id in each.run_ids]
 
+    def models_of(self, incident_id: str) -> Sequence[str]:
+        return [one.sample.text("pipeline.model.name") for one in self.all_incidents if one.id == incident_id]
+
     def folded(self, incident_id: str) -> Sequence[Folded]:
         return self.all_folded.get(incident_id, []) + [
             Folded(one.title, "later", one.stage, one.severity, "", one.first_event, one.count, one.id)

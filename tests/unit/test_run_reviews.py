@@ -390,6 +390,24 @@ def test_a_digest_of_a_bad_run_says_what_failed_and_what_is_open(months):
     assert message.severity is Severity.ERROR
 
 
+def test_a_digest_names_every_model_that_reported_an_incident_not_only_the_last(months):
+    engine = months(with_rota())
+    engine.start("run-1")
+    for number, model in enumerate(("brown_heron", "dry_river", "tall_reed", "steady_oak")):
+        engine.stage("run-1", "train", 5, model=model)
+        if number < 3:
+            engine.send(a_record("target is all zero", stage="check", attributes={"pipeline.model.name": model}))
+    engine.now += 60 * NS
+    engine.end("run-1")
+
+    engine.at(engine.seconds + 30)
+
+    message = digests(engine)[0].message
+    assert "4 models, 3 with errors" in message.facts
+    listed = "• brown_heron, in check\n• dry_river, in check\n• tall_reed, in check"
+    assert dict(message.paragraphs)["Models with errors"] == listed
+
+
 def test_a_run_that_ends_well_with_something_open_is_not_called_well_and_its_quick_stages_are_only_counted(months):
     engine = months(with_rota(expectations=(UPLOADED,)))
     engine.start("run-1")

@@ -63,6 +63,11 @@ class SqliteControlReader:
             (run_id,),
         )
 
+    def models_of(self, incident_id: str) -> Sequence[str]:
+        """Names of the models that reported an incident, in any of its runs."""
+        rows = self._rows("SELECT models FROM incidents WHERE id = ?", (incident_id,))
+        return text_list(rows[0]["models"]) if rows else ()
+
     def incidents_changed(self, since: int, *, opened_until: int) -> Iterator[tuple[int, str, str]]:
         """What changed at or after ``since`` (ns), in that order: when, a mark of how it stands, the incident's id.
 
