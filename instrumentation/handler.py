@@ -90,7 +90,7 @@ def _is_known(record: logging.LogRecord) -> bool:
 def _journal() -> Journal | None:
     found = running.journal()
     if found is None and not getattr(_thread, "is_starting", False):
-        from instrumentation.setup import ensure_started
+        from instrumentation.own_run import ensure_started
 
         _thread.is_starting = True  # what starting makes somebody log must not start again
         try:

@@ -1,40 +1,17 @@
 """`configure()`: the same journal and the same sender without a parent, for notebooks and unsupervised scripts.
 
-Fewer guarantees than `run`: nobody sees the exit code, and a death is told by a guardian process or not at all. Does
-nothing under `run`, which covers this process already, and nothing where `OTEL_SDK_DISABLED` is true.
+Under `run`, which covers this process already, it only takes a redaction of the user's own. Nothing happens where
+`OTEL_SDK_DISABLED` is true.
 """
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import os
-import secrets
-import socket
-import sys
-import threading
-import time
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
-from typing import Final
 
-from instrumentation import attributes as names
-from instrumentation import events, hooks, running
-from instrumentation.child._pipeline_alerts_child import names as contract
-from instrumentation.child._pipeline_alerts_child.context import parse_traceparent
-from instrumentation.journal import Journal, current
-from instrumentation.settings import DEFAULT_PIPELINE, Settings, resource_of
+from instrumentation.own_run import ensure_started
 
-__all__ = ["configure", "ensure_started", "shutdown"]
-
-EXIT_BUDGET_S: Final = 0.8
-GUARDIAN_AFTER_S: Final = 1.0  # scripts that end sooner do not pay for it
-INFO: Final = 20
-WARNING: Final = 30
-_SERVER_SPAN: Final = 2
-_lock: Final = threading.Lock()
-_run: list[_Run] = []  # at most one
+__all__ = ["configure"]
 
 
 def configure(pipeline: str | None = None, *, redact: Callable[[str], str] | None = None) -> None:
@@ -44,188 +21,15 @@ def configure(pipeline: str | None = None, *, redact: Callable[[str], str] | Non
 
     Args:
         pipeline: its name in messages; else `PIPELINE_ALERTS_PIPELINE`, else the script's name.
-        redact: your own redaction of every text, before ours. It lives in this process only, so what an outage holds
-            back stays on disk until `pipeline-alerts ship`. Under `run` and for shipping later, name a function in
-            `PIPELINE_ALERTS_REDACT` instead.
+        redact: your own redaction of every text, before ours, for this process and its forks. Under `run` it works on
+            what is said from now on, before it is written. Without `run`, what an outage holds back stays on disk until
+            `pipeline-alerts ship`, for which you name the function in `PIPELINE_ALERTS_REDACT`, as for other processes.
     """
     if ensure_started(pipeline or "", redact) is None:
         return
     with contextlib.suppress(Exception):  # whatever is wrong with us, the program goes on
         _put_handler_on_root()
         _export_spans()
-
-
-def ensure_started(pipeline: str = "", redact: Callable[[str], str] | None = None) -> Journal | None:
-    """The journal of this process, opened if need be; None if nothing can or shall be kept. Never raises."""
-    under_run = current()
-    if under_run is not None:
-        return under_run
-    with _lock:
-        if _run:
-            return _run[0].journal
-        try:
-            settings = Settings.from_environ(os.environ, pipeline)
-            if settings.disabled:
-                return None
-            if redact is not None:
-                settings = replace(settings, linger_seconds=0.0)
-            _run.append(_Run(settings, redact))
-        except Exception:  # noqa: BLE001 - the same
-            return None
-        return _run[0].journal
-
-
-def shutdown(within_s: float = EXIT_BUDGET_S) -> None:
-    """Ends the run now, as the program's end would: ships for so many seconds, and leaves the rest on disk."""
-    with _lock:
-        run = _run.pop() if _run else None
-    if run is not None:
-        run.end(within_s)
-
-
-class _Run:
-    """The run that this process is."""
-
-    def __init__(self, settings: Settings, redact: Callable[[str], str] | None = None) -> None:
-        from instrumentation.revision import git_revision
-        from instrumentation.sender.folder import RunFolder, bind_poke, new_run_id
-        from instrumentation.sender.logfile import RunLog, log_path
-        from instrumentation.sender.own_redaction import OwnRedaction, load
-        from instrumentation.sender.sender import Sender
-
-        own, problems = OwnRedaction(redact) if redact else None, settings.problems
-        try:
-            own = own or (load(settings.redact) if settings.redact else None)
-        except ValueError as error:
-            problems += (str(error),)
-        self.pid = os.getpid()
-        self.settings = settings
-        self.pipeline = settings.pipeline or _script_name()
-        self.run_id = settings.run_id or new_run_id(time.time())
-        self.started_ns = time.time_ns()
-        trace_id, self.parent_id = parse_traceparent(os.environ.get(contract.ENV_TRACEPARENT, ""))
-        self.trace_id, self.span_id = trace_id or secrets.token_hex(16), secrets.token_hex(8)
-        revision = git_revision(Path.cwd())
-        facts = {
-            "pipeline": self.pipeline,
-            "run_id": self.run_id,
-            "host": socket.gethostname(),
-            "pid": self.pid,
-            "started": self.started_ns,
-            "trace_id": self.trace_id,
-            "resource": resource_of(os.environ, pipeline=self.pipeline, run_id=self.run_id, revision=revision),
-        }
-        self.folder = RunFolder.create(settings.journal_home, self.run_id, facts)
-        self.poke_path, self.poke = bind_poke(os.environ)
-        self.journal = Journal(str(self.folder.path), str(self.poke_path) if self.poke_path else None)
-        if not self.journal.open():
-            raise OSError("the disk is full")
-        self.journal.allocate_reserve()
-        log = RunLog(log_path(settings.log_home, self.pipeline, self.run_id))
-        self.sender = Sender(self.folder.path, settings, log=log, poke=self.poke, redact=own)
-        # Stages and records of this process belong to the run's trace, and so do its subprocesses.
-        self._traceparent_before = os.environ.get(contract.ENV_TRACEPARENT)
-        os.environ[contract.ENV_TRACEPARENT] = f"00-{self.trace_id}-{self.span_id}-01"
-        self._is_over = threading.Event()
-        running.begin(self.journal)
-        self._tell("%s started", [self.pipeline], names.EVENT_RUN_START, {})
-        for problem in problems:
-            self._tell("A setting of pipeline-alerts is wrong: %s", [problem], "", {}, WARNING)
-        self.sender.start()
-        for target, name in ((self._tell_manifest, "manifest"), (self._guard, "guardian")):
-            threading.Thread(target=target, name=f"pipeline-alerts-{name}", daemon=True).start()
-        atexit.register(self._at_exit)
-        hooks.install()  # after the line above, so that the last exception is written before it is shipped
-
-    def _tell(
-        self, template: str, arguments: list[str], event: str, attributes: dict[str, object], level: int = INFO
-    ) -> None:
-        line = events.log_line(
-            self.journal.next_number(),
-            time.time_ns(),
-            level=level,
-            template=template,
-            arguments=arguments,
-            event=event,
-            attributes=attributes,
-            trace_id=self.trace_id,
-            span_id=self.span_id,
-        )
-        self.journal.append(line, level)
-
-    def _tell_manifest(self) -> None:
-        from instrumentation import manifest
-
-        with contextlib.suppress(Exception):  # a thread that fails would write to the program's stderr
-            folders = manifest.own_package_folders()
-            made_of = manifest.collect(sys.orig_argv, os.environ, Path.cwd(), folders)
-            self._tell("%s is made of this", [self.pipeline], names.EVENT_RUN_MANIFEST, made_of)
-
-    def _guard(self) -> None:
-        """A process that ships what is left should this one be killed; it sleeps until then."""
-        from instrumentation.sender import linger
-
-        with contextlib.suppress(Exception):  # the same
-            if not self._is_over.wait(GUARDIAN_AFTER_S) and self.settings.linger_seconds:
-                linger.start(self.folder.path, self.settings, os.environ)
-
-    def _at_exit(self) -> None:
-        if os.getpid() == self.pid:  # not in a forked child, whose parent goes on
-            shutdown()
-
-    def end(self, within_s: float) -> None:
-        """Tells the end, ships, and clears up."""
-        from instrumentation.sender import linger
-
-        error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
-        is_failure = error is not None and not hasattr(sys, "ps1")
-        result = names.RESULT_FAILURE if is_failure else names.RESULT_SUCCESS
-        now_ns = time.time_ns()
-        facts: dict[str, object] = {
-            names.RUN_RESULT: result,
-            names.DURATION: round((now_ns - self.started_ns) / 1e9, 3),
-            names.LOG_PATH: str(self.sender.report().log_path),
-        }
-        self._tell("%s ended: %s", [self.pipeline, result], names.EVENT_RUN_END, facts)
-        line = events.span_line(
-            self.journal.next_number(),
-            trace_id=self.trace_id,
-            span_id=self.span_id,
-            parent_id=self.parent_id,
-            name=f"RUN {self.pipeline}",
-            kind=_SERVER_SPAN,
-            start_ns=self.started_ns,
-            end_ns=now_ns,
-            is_error=is_failure,
-            attributes=facts,
-        )
-        self.journal.append(line)
-        self._is_over.set()
-        running.end()
-        self.journal.close()
-        if self._traceparent_before is None:
-            os.environ.pop(contract.ENV_TRACEPARENT, None)
-        else:
-            os.environ[contract.ENV_TRACEPARENT] = self._traceparent_before
-        report = self.sender.stop(within_s)
-        if report.is_complete and not report.refused and not linger.has_writers(self.folder.path):
-            self.folder.remove()
-        else:
-            self.folder.unlock()
-            if self.settings.linger_seconds:
-                linger.start(self.folder.path, self.settings, os.environ)
-        if self.poke is not None and self.poke_path is not None:
-            self.poke.close()
-            with contextlib.suppress(OSError):
-                self.poke_path.unlink()
-                self.poke_path.parent.rmdir()
-
-
-def _script_name() -> str:
-    from instrumentation.supervisor.naming import name_of
-
-    script = sys.argv[0] if sys.argv and sys.argv[0] not in {"", "-c", "-m"} else ""
-    return name_of(["python", script]) if script else DEFAULT_PIPELINE
 
 
 def _put_handler_on_root() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -23,6 +25,7 @@ class OwnRedaction:
 
     def __init__(self, function: Redact) -> None:
         self._function = function
+        self._thread = threading.local()
 
     def __call__(self, line: dict[str, Any]) -> dict[str, Any]:
         """The line with its message formatted, because a secret may stand across a template and its arguments."""
@@ -38,6 +41,16 @@ class OwnRedaction:
                 told[name] = self._nested(told[name], 0)
         return told
 
+    def rewrite(self, line: str) -> str:
+        """The same for a line that is about to be written. What the function itself makes somebody log is hidden."""
+        if getattr(self._thread, "is_busy", False):
+            return json.dumps(OwnRedaction(_hide)(json.loads(line)), separators=(",", ":"))
+        self._thread.is_busy = True
+        try:
+            return json.dumps(self(json.loads(line)), separators=(",", ":"))
+        finally:
+            self._thread.is_busy = False
+
     def _nested(self, value: Any, depth: int) -> Any:
         if isinstance(value, str):
             try:
@@ -49,6 +62,10 @@ class OwnRedaction:
         if depth < _DEPTH and isinstance(value, list):
             return [self._nested(item, depth + 1) for item in value]
         return value
+
+
+def _hide(_text: str) -> str:
+    return MARK
 
 
 def load(path: str) -> OwnRedaction:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -41,8 +42,8 @@ def sent_by(program: str, before: tuple[str, ...], folder: Path, **more: str) ->
 
 @pytest.mark.parametrize(
     ("program", "before", "more"),
-    [(LOGS, RUN, {"PIPELINE_ALERTS_REDACT": "rules:hide"}), (CONFIGURED, (), {})],
-    ids=["run", "configure"],
+    [(LOGS, RUN, {"PIPELINE_ALERTS_REDACT": "rules:hide"}), (CONFIGURED, (), {}), (CONFIGURED, RUN, {})],
+    ids=["run", "configure", "configure under run"],
 )
 def test_a_name_across_template_and_argument_is_hidden_in_every_place(
     program: str, before: tuple[str, ...], more: dict[str, str], tmp_path: Path
@@ -66,6 +67,20 @@ def test_a_text_that_defeats_it_does_not_leave() -> None:
     assert OwnRedaction(fails)({"k": "log", "m": "a %s", "a": ["b"], "n": 20}) == {
         "k": "log", "m": MARK, "mt": MARK, "n": 20,
     }  # fmt: skip
+
+
+def test_what_a_redaction_makes_somebody_log_is_hidden_and_does_not_begin_again() -> None:
+    inner = '{"k":"log","u":2,"t":1,"n":20,"m":"looked at Kim"}'
+
+    def logs(text: str) -> str:
+        said.append(own.rewrite(inner))
+        return text
+
+    said: list[str] = []
+    own = OwnRedaction(logs)
+
+    assert json.loads(own.rewrite('{"k":"log","u":1,"t":1,"n":20,"m":"a"}'))["m"] == "a"
+    assert json.loads(said[0])["m"] == MARK
 
 
 @pytest.mark.parametrize("path", ["rules", "os:nothing", "no.such.module:x", "os:sep"])

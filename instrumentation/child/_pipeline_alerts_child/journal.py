@@ -16,6 +16,10 @@ import time
 from . import names
 from .values import text
 
+TYPE_CHECKING = False  # the real one costs every child the import of typing
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 MIN_FD = 200  # a program that closes or reuses low descriptors must not hit ours
 RESERVE_BYTES = 131_072  # set aside per process for ERROR and above on a full disk; some hundred lines
 LOST_LINE_BYTES = 48  # the reserve's first line, rewritten in place for every lost record
@@ -41,11 +45,13 @@ class Journal:
         token: the first half of every `log.record.uid` of this process.
         path: the open file.
         next_number: a call gives the second half; unique in threads too.
+        rewrite: the program's own redaction of every line; None without one.
     """
 
     def __init__(self, folder: str, poke_path: str | None = None) -> None:
         self.folder = os.path.abspath(folder)
         self.poke_path = poke_path
+        self.rewrite: Callable[[str], str] | None = None
         self.next_number = itertools.count(1).__next__  # goes on in a forked child: its token is another
         self._wants_reserve = False
         self._torn = False
@@ -77,6 +83,8 @@ class Journal:
 
     def append(self, line: str, level: int = 0) -> bool:
         """Writes one JSON object as one line and wakes the parent for ERROR and above; says whether it was kept."""
+        if self.rewrite is not None:
+            line = self.rewrite(line)
         data = (line + "\n").encode("utf-8", "replace")
         missing = len(data)
         if not (self._torn or self._losses):
