@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers.receiver import Receiver
+from tests.servers.shipping import wait_until_shipped
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TIMEOUT_S = 60
@@ -37,14 +38,25 @@ def run(environ: dict[str, str], program: str) -> subprocess.CompletedProcess[st
     )
 
 
+def run_and_ship(environ: dict[str, str], program: str) -> subprocess.CompletedProcess[str]:
+    """What a busy machine does not ship in the program's last moments comes soon after."""
+    done = run({**environ, "PIPELINE_ALERTS_LINGER_SECONDS": "60"}, program)
+    wait_until_shipped(environ)
+    return done
+
+
 def bodies(receiver: Receiver) -> list[str]:
     return [record.body.string_value for record in receiver.records()]
 
 
 def test_a_script_of_two_lines_is_followed_to_its_end(environ: dict[str, str], receiver: Receiver) -> None:
-    program = "import logging, instrumentation\ninstrumentation.configure('notebook')\nlogging.error('boom %d', 3)"
+    program = (
+        "import logging, instrumentation, threading\ninstrumentation.configure('notebook')\n"
+        "logging.error('boom %d', 3)\n"
+        "[one.join() for one in threading.enumerate() if one.name == 'pipeline-alerts-manifest']"
+    )
 
-    done = run(environ, program)
+    done = run_and_ship(environ, program)
 
     assert (done.returncode, done.stdout) == (0, "")
     assert "boom 3" in bodies(receiver)
@@ -58,7 +70,7 @@ def test_calling_it_again_changes_nothing(environ: dict[str, str], receiver: Rec
         "import logging, instrumentation\nfor _ in range(3): instrumentation.configure('n')\nlogging.error('once')"
     )
 
-    run(environ, program)
+    run_and_ship(environ, program)
 
     assert bodies(receiver).count("once") == 1
 
@@ -69,7 +81,7 @@ def test_spans_of_opentelemetry_hang_below_the_stage(environ: dict[str, str], re
         "with instrumentation.stage('train'), trace.get_tracer('t').start_as_current_span('inner'): pass\n"
     )
 
-    run(environ, program)
+    run_and_ship(environ, program)
 
     spans = {span.name: span for span in receiver.spans()}
     assert spans["inner"].parent_span_id == spans["train"].span_id
@@ -85,7 +97,7 @@ def test_spans_of_opentelemetry_outside_of_any_stage_hang_below_the_run(
         "with trace.get_tracer('t').start_as_current_span('outer'): pass\n"
     )
 
-    run(environ, program)
+    run_and_ship(environ, program)
 
     spans = {span.name: span for span in receiver.spans()}
     outer, whole = spans["outer"], spans["RUN n"]
@@ -96,8 +108,10 @@ def test_under_run_it_does_nothing_a_second_time(environ: dict[str, str], receiv
     program = "import logging, instrumentation\ninstrumentation.configure('n')\nlogging.error('once')"
     command = [sys.executable, "-m", "alert_bridge.cli", "run", "--", sys.executable, "-c", program]
 
-    subprocess.run(command, env=environ, cwd=ROOT, capture_output=True, timeout=TIMEOUT_S)
+    given = {**environ, "PIPELINE_ALERTS_LINGER_SECONDS": "60"}
+    subprocess.run(command, env=given, cwd=ROOT, capture_output=True, timeout=TIMEOUT_S)
 
+    wait_until_shipped(environ)
     assert bodies(receiver).count("once") == 1
     assert len([record for record in receiver.records() if record.event_name == "pipeline.run.start"]) == 1
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from instrumentation import attributes as names
 from tests.servers.receiver import Receiver
+from tests.servers.shipping import wait_until_shipped
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RUN = (sys.executable, "-m", "alert_bridge.cli", "run", "--pipeline", "p", "--")
@@ -68,7 +69,7 @@ def run(source: str, folder: Path, receiver: Receiver, **more: str) -> subproces
         "XDG_STATE_HOME": str(folder / "state"),
         "PYTHONPATH": str(ROOT),
         "PIPELINE_ALERTS_ENDPOINT": receiver.url,
-        "PIPELINE_ALERTS_LINGER_SECONDS": "0",
+        "PIPELINE_ALERTS_LINGER_SECONDS": "60",
         "PREFECT_HOME": str(folder / "prefect"),
         **more,
     }
@@ -76,6 +77,7 @@ def run(source: str, folder: Path, receiver: Receiver, **more: str) -> subproces
         [*RUN, sys.executable, "program.py"], env=environ, cwd=folder, timeout=TIMEOUT_S, capture_output=True
     )
     assert done.returncode == 0, done.stderr
+    wait_until_shipped(environ)
     return done
 
 

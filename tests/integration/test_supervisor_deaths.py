@@ -12,6 +12,7 @@ import pytest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from tests.servers.receiver import Receiver
+from tests.servers.shipping import wait_until_shipped
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RUN = (sys.executable, "-m", "alert_bridge.cli", "run", "--pipeline", "p", "--")
@@ -52,10 +53,11 @@ def run_parent_of(child: str, receiver: Receiver, folder: Path) -> None:
         "XDG_STATE_HOME": str(folder / "state"),
         "PYTHONPATH": str(ROOT),
         "PIPELINE_ALERTS_ENDPOINT": receiver.url,
-        "PIPELINE_ALERTS_LINGER_SECONDS": "0",
+        "PIPELINE_ALERTS_LINGER_SECONDS": "60",
     }
     done = subprocess.run([*RUN, sys.executable, "parent.py"], env=environ, cwd=folder, timeout=TIMEOUT_S, check=False)
     assert done.returncode == 0
+    wait_until_shipped(environ)
 
 
 def the_one(receiver: Receiver, *, event: str = "", body: str = "") -> LogRecord:

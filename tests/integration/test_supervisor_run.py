@@ -17,6 +17,7 @@ import pytest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from tests.servers.receiver import Receiver
+from tests.servers.shipping import wait_until_shipped
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RUN = (sys.executable, "-m", "alert_bridge.cli", "run")
@@ -39,17 +40,19 @@ def environ(tmp_path: Path, receiver: Receiver) -> dict[str, str]:
         "XDG_STATE_HOME": str(tmp_path / "state"),
         "PYTHONPATH": str(ROOT),
         "PIPELINE_ALERTS_ENDPOINT": receiver.url,
-        "PIPELINE_ALERTS_LINGER_SECONDS": "0",
+        "PIPELINE_ALERTS_LINGER_SECONDS": "60",
     }
 
 
 def run(
     environ: Mapping[str, str], *command: str, options: Sequence[str] = (), cwd: Path = ROOT, stdin: bytes = b""
 ) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
+    done = subprocess.run(
         [*RUN, "--pipeline", "p", *options, "--", *command],
         env=environ, cwd=cwd, input=stdin, capture_output=True, timeout=TIMEOUT_S,
     )  # fmt: skip
+    wait_until_shipped(environ)
+    return done
 
 
 def told(receiver: Receiver, event: str) -> list[LogRecord]:
@@ -174,6 +177,7 @@ def test_lines_in_a_file_are_read_from_there(environ: dict[str, str], receiver: 
             [*RUN, "--", "sh", "-c", "echo one; echo two >&2; exit 9"], env=environ, cwd=ROOT,
             stdin=subprocess.DEVNULL, stdout=file, stderr=file, timeout=TIMEOUT_S,
         )  # fmt: skip
+    wait_until_shipped(environ)
 
     (died,) = told(receiver, "pipeline.process.died")
     assert output.read_bytes() == b"one\ntwo\n"
@@ -202,6 +206,7 @@ def on_a_terminal(environ: Mapping[str, str], command: Sequence[str], keys: byte
             os.write(terminal, keys)
     _, status = os.waitpid(pid, 0)
     os.close(terminal)
+    wait_until_shipped(environ)
     return status, shown
 
 
@@ -215,7 +220,8 @@ def test_a_terminal_stays_a_terminal_and_gets_one_last_line_only_if_something_fa
     assert shown == b"[True, True, True] True\r\n"
     first, last, end = failed.split(b"\r\n")
     assert first == b"x"
-    assert last.startswith(b"pipeline-alerts: p ended with exit code 3; told to http://127.0.0.1:")
+    assert last.startswith(b"pipeline-alerts: p ended with exit code 3; ")
+    assert environ["PIPELINE_ALERTS_ENDPOINT"].encode() in last
     assert end == b""
 
 
@@ -477,6 +483,7 @@ def test_programs_that_share_a_runs_id_do_not_disturb_each_other(environ: dict[s
 
     codes = [process.wait(TIMEOUT_S) for process in started]
 
+    wait_until_shipped(given)
     bodies = [record.body.string_value for record in receiver.records()]
     assert codes == [0, 0]
     assert sorted(body for body in bodies if body.startswith(("one", "two"))) == ["one", "one end", "two", "two end"]
@@ -495,7 +502,8 @@ def test_whatever_is_wrong_with_us_the_programs_end_stays_the_programs(environ: 
         "c.run(Arguments(['sh', '-c', 'sleep 0.2; echo fine; exit 7'], 'p'))\n"
     )
 
-    done = subprocess.run([PYTHON, "-c", command], env=environ, cwd=ROOT, capture_output=True, timeout=TIMEOUT_S)
+    given = {**environ, "PIPELINE_ALERTS_LINGER_SECONDS": "0"}
+    done = subprocess.run([PYTHON, "-c", command], env=given, cwd=ROOT, capture_output=True, timeout=TIMEOUT_S)
 
     assert (done.returncode, done.stdout, done.stderr) == (7, b"fine\n", b"")
 
