@@ -17,6 +17,9 @@ from instrumentation.redaction import scrub_attributes, scrub_text
 __all__ = ["Sifted", "sift"]
 
 TITLE_CHARACTERS = 160
+# What a Collector logs (its own code) when it could not report on itself. It comes by the way that it complains about,
+# so once it is here it is over; that a Collector says nothing is noticed by its silence.
+_MOOT_SCOPE, _MOOT_BODY = "go.opentelemetry.io/collector/service", "OpenTelemetry internal telemetry error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ def sift(record: Record, policy: Policy, now: int) -> Sifted | None:
     An incident is what the policy holds for an ERROR or worse, and whatever somebody is to be told of. An ERROR that a
     rule demoted or dropped is counted with its issue, and nothing more.
     """
+    if record.scope == _MOOT_SCOPE and record.body == _MOOT_BODY:
+        return None
     judgement = judge(record, policy)
     lifecycle = record.event_name.startswith(names.EVENT_PREFIX)
     told_to = recipients(judgement, record, policy, now)
