@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from instrumentation.child._pipeline_alerts_child.names import JOURNAL_SUFFIX
 from instrumentation.sender import journals as files
 from instrumentation.sender.aside import set_aside
 from instrumentation.sender.entry import LOG, Entry
@@ -90,7 +89,7 @@ class Reader:
     def has_seen_all(self) -> bool:
         """Whether everything that was written so far was seen. May be asked from another thread."""
         known = dict(self.journals)
-        paths = [path for path in files.find_journals(self._folder) if path.suffix == JOURNAL_SUFFIX]
+        paths = list(files.find_journals(self._folder))
         return all(path.name in known and known[path.name].size() <= known[path.name].seen for path in paths)
 
     def _look_for_journals(self) -> None:

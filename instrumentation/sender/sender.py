@@ -117,8 +117,11 @@ class Sender:
         return self.report()
 
     def is_idle(self) -> bool:
-        """Whether everything that was written so far is received; asked from another thread, so true at some moment."""
-        return all(journal.is_settled and journal.size() <= journal.seen for journal in list(self._journals.values()))
+        """Whether everything that was written so far is received; asked from another thread, so true at some moment.
+
+        Not before the folder was looked at: nothing seen is not nothing there.
+        """
+        return self._reader.has_seen_all() and all(journal.is_settled for journal in list(self._journals.values()))
 
     def lost(self) -> int:
         """Records that processes of this run could not keep, and could not say so themselves any more."""
@@ -134,7 +137,7 @@ class Sender:
         return Report(
             accepted=self.counts["accepted"],
             refused=self.counts["refused"],
-            is_complete=self._done.is_set() and self._reader.is_settled,
+            is_complete=self._done.is_set() and self._reader.is_settled and self._reader.has_seen_all(),
             bytes_left=left,
             trouble=trouble,
             log_path=self._log.path if self._log else Path(),

@@ -159,6 +159,19 @@ def test_shipping_without_the_memory_of_the_first_time_sends_the_same_identities
     assert set(receiver.uids().values()) == {2}  # counted once by whoever goes by the identity
 
 
+def test_a_sender_that_had_no_time_to_look_does_not_say_that_all_is_received(folder: Path, receiver: Receiver) -> None:
+    Writer(folder, "t0").log("row")
+    sender = Sender(folder, settings(receiver.url))
+
+    assert not sender.is_idle()
+    sender.stop(0.0)  # the time was up before its thread began, as on a machine that does too much at once
+    sender.start()
+    sender._done.wait(DEADLINE_S)
+
+    assert not sender.report().is_complete
+    assert receiver.records() == []
+
+
 def test_what_is_received_is_removed(folder: Path, receiver: Receiver) -> None:
     Writer(folder, "t0").log("row")
 
