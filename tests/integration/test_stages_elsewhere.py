@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from instrumentation import attributes as names
 from tests.servers.receiver import Receiver
 from tests.servers.shipping import wait_until_shipped
@@ -119,6 +121,23 @@ def test_a_program_whose_own_provider_tells_of_prefect_keeps_it(tmp_path: Path) 
     assert spans == ["RUN p"]
     assert record.span_id.hex() == ended.span_id.hex() == task["context"]["span_id"].removeprefix("0x")
     assert said(ended)[names.STAGE] == said(record)[names.STAGE] == "fetch rows"
+
+
+@pytest.mark.parametrize(
+    ("state", "result"), [("Failed", "failure"), ("Crashed", "error"), ("Cancelled", "cancellation")]
+)
+def test_a_stage_of_prefects_ends_as_its_last_state_says_whatever_its_span_does(
+    tmp_path: Path, state: str, result: str
+) -> None:
+    told = f"    from prefect.states import {state}\n    telemetry.update_state({state}(message='as it is'))\n"
+    program = (TASK % "").replace("    telemetry.end_span", told + "    telemetry.end_span")
+    with Receiver() as receiver:
+        run(program, tmp_path, receiver)
+
+        (ended,) = [one for one in receiver.records() if one.event_name == names.EVENT_STAGE_END]
+        (span,) = [one for one in receiver.spans() if one.name == "fetch-559"]
+    assert said(ended)[names.STAGE_RESULT] == said(span)[names.STAGE_RESULT] == result
+    assert [(event.name, said(event)["prefect.state.message"]) for event in span.events] == [(state, "as it is")]
 
 
 def test_who_switches_prefects_telemetry_off_has_no_stages_of_it(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .context import Context
     from .journal import Journal
 
-_OF_OURS = "_pipeline_alerts"  # on Prefect's telemetry of a run: name of its flow or task, then its stage
+_NAME, _STEP = "_pipeline_alerts_name", "_pipeline_alerts_step"  # on Prefect's telemetry of a run
 _LABEL = "__OTEL_TRACEPARENT"  # of a flow run, where Prefect itself looks for the span around a task
 _RESULTS = {"COMPLETED": "success", "FAILED": "failure", "CRASHED": "error", "CANCELLED": "cancellation"}
 _SAMPLED = "01"
@@ -68,7 +68,7 @@ class PrefectRuns:
     def _started(self, telemetry: Any, run: Any, *_: Any, **__: Any) -> tuple[None, Any] | None:
         """Answers as Prefect's method does where there is no provider: no label for its server, and our span."""
         is_flow = not hasattr(run, "task_key")
-        name = str(getattr(telemetry, _OF_OURS, "") or run.name)
+        name = str(getattr(telemetry, _NAME, "") or run.name)
         flow_run = run.id if is_flow else run.flow_run_id
         facts = {"prefect.run.name": run.name, "prefect.flow-run.id": str(flow_run or "")}
         if not is_flow:
@@ -83,7 +83,7 @@ class PrefectRuns:
                 run.labels[_LABEL] = step.traceparent  # stays here: its tasks look for it, in other processes too
         else:
             step = _Step(name, "%032x" % own.trace_id, _parent(telemetry.span), facts, span="%016x" % own.span_id)
-        setattr(telemetry, _OF_OURS, step)
+        setattr(telemetry, _STEP, step)
         self._context.know(step.span, name)
         self._environment.enter(step)
         step.begin(self._journal)
@@ -178,12 +178,12 @@ class _Environment:
 
 
 def _name(engine: Any, flow_or_task: Any) -> None:
-    setattr(engine._telemetry, _OF_OURS, flow_or_task.name)  # noqa: SLF001 - nothing public knows both
+    setattr(engine._telemetry, _NAME, flow_or_task.name)  # noqa: SLF001 - nothing public knows both
 
 
 def _step(telemetry: Any) -> _Step | None:
-    found = getattr(telemetry, _OF_OURS, None)
-    return found if isinstance(found, _Step) and not found.has_ended else None
+    found: _Step | None = getattr(telemetry, _STEP, None)
+    return found if found is not None and not found.has_ended else None
 
 
 def _own_span(span: Any) -> Any:
