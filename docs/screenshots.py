@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,6 +56,9 @@ def take(tab: Tab, name: str, url: str, size: tuple[int, int], *, dark: bool = F
     """One picture."""
     tab.size(*size, dark=dark)
     tab.open(url)
+    if selector and not tab.run(f"!!document.querySelector({json.dumps(selector)})"):
+        print(f"{name}: left as it is, because {url} has nothing of the kind")
+        return
     picture = tab.picture(selector=selector)
     if len(picture) > MAX_BYTES:
         sys.exit(f"{name} has {len(picture):,} bytes; at most {MAX_BYTES:,} belong in a repository")
