@@ -8,8 +8,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from collector.process import Collector, free_port
+from instrumentation import attributes as names
 from tests.servers.collector import collector_for
 from tests.servers.otlp_client import logs_request, post, record
 from tests.servers.otlp_sink import ALERTS_PATH, LOGS_PATH, METRICS_PATH, Answer, OtlpSink
@@ -36,6 +38,15 @@ def send_many(collector: Collector) -> list[str]:
 
 def arrived(sink: OtlpSink, count: int, path: str = ALERTS_PATH) -> bool:
     return sink.wait_for(lambda: len(set(sink.bodies(path))) >= count, DEADLINE_SECONDS)
+
+
+def audiences_of_own_records(sink: OtlpSink) -> set[str]:
+    resources = [
+        {pair.key: pair.value.string_value for pair in logs.resource.attributes}
+        for request in sink.requests(LOGS_PATH)
+        for logs in ExportLogsServiceRequest.FromString(request.body).resource_logs
+    ]
+    return {each.get(names.AUDIENCE, "") for each in resources if each[names.SERVICE_NAME] == "otel-collector"}
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
@@ -185,6 +196,16 @@ def test_the_collector_says_what_it_drops_in_a_line_that_a_machine_can_read(tmp_
 
         lines = [json.loads(line) for line in collector.log.read_text().splitlines() if "Dropping data" in line]
         assert [(line["level"], line["dropped_items"]) for line in lines] == [("error", 1)]
+
+
+def test_what_the_collector_logs_as_an_error_asks_for_whoever_keeps_it_running(tmp_path: Path):
+    with OtlpSink() as sink, collector_for(tmp_path, sink.url) as collector:
+        sink.script(ALERTS_PATH, Answer(400))
+
+        send(collector, "lost")
+
+        assert sink.wait_for(lambda: any("Dropping data" in body for body in sink.bodies(LOGS_PATH)), DEADLINE_SECONDS)
+        assert audiences_of_own_records(sink) == {"infrastructure"}
 
 
 def test_a_stop_does_not_wait_for_a_bridge_that_says_503_to_everything(tmp_path: Path):
