@@ -6,7 +6,7 @@ import atexit
 import os
 import sys
 
-from . import carrying, imports, names
+from . import imports, names
 from .journal import Journal
 
 TYPE_CHECKING = False  # the real one costs every child the import of typing
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
     from .ends import Reporter
 
+_POOLS = (
+    "concurrent.futures.process",
+    "multiprocessing.pool",
+    "joblib.externals.loky.process_executor",
+    "loky.process_executor",
+)
 _reporter: Reporter | None = None
 _journal: Journal | None = None  # of this process, or None: not under `run`
 
@@ -44,7 +50,7 @@ def start(environ: Mapping[str, str] = os.environ) -> Journal | None:
                 "opentelemetry.instrumentation.auto_instrumentation": lambda _module: _let_opentelemetry_start_us(),
                 "logging": lambda module: _watch_logging(module, opened, environ),
                 "threading": lambda module: _ends().watch_threads(module),
-                **carrying.watched(lambda: _ends().encoder().context),
+                **dict.fromkeys(_POOLS, _watch_pools),
                 "multiprocessing.util": lambda module: _ends().watch_processes(module),
                 **dict.fromkeys(names.PREFECT_MODULES, lambda module: _watch_prefect(module, opened)),
                 "wandb": lambda _module: _watch_wandb(opened),
@@ -147,6 +153,12 @@ def _watch_prefect(module: ModuleType, opened: Journal) -> None:
     from .prefect_runs import watch
 
     watch(module, opened, _ends().encoder().context)
+
+
+def _watch_pools(module: ModuleType) -> None:
+    from .carrying import carry
+
+    carry(module, _ends().encoder().context)
 
 
 def _watch_wandb(opened: Journal) -> None:

@@ -14,8 +14,7 @@ from . import names
 
 TYPE_CHECKING = False  # the real one costs every child the import of typing
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from types import ModuleType
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
     from .context import Context
@@ -28,23 +27,18 @@ _PLACE = "instrumentation.place"
 _contexts: list[Context] = []  # of this process; at most one
 
 
-def watched(context: Callable[[], Context]) -> dict[str, Callable[[ModuleType], None]]:
-    """What to do when a module with a pool is loaded."""
+def carry(module: Any, context: Context) -> None:
+    """Has a module's pools carry it, once that is loaded.
 
-    def executors(module: ModuleType) -> None:
-        _contexts[:] = [context()]
+    Args:
+        module: `concurrent.futures.process`, loky's twin of it, or `multiprocessing.pool`.
+        context: where this process is, be it the one that submits or a worker.
+    """
+    _contexts[:] = [context]
+    if hasattr(module, "_CallItem"):
         _carry_in_executor(module)
-
-    def pools(module: ModuleType) -> None:
-        _contexts[:] = [context()]
+    else:
         _carry_in_pool(module)
-
-    return {
-        "concurrent.futures.process": executors,
-        "joblib.externals.loky.process_executor": executors,
-        "loky.process_executor": executors,
-        "multiprocessing.pool": pools,
-    }
 
 
 def _here() -> Place | None:
