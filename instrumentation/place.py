@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import sys
 import threading
 import time
@@ -222,7 +221,7 @@ def parent_of(outer: Active | None) -> tuple[str, str]:
     if outer is not None:
         return outer.trace_id, outer.span_id
     trace_id, span_id = parse_traceparent(os.environ.get(ENV_TRACEPARENT, ""))
-    return (trace_id, span_id) if trace_id else (secrets.token_hex(16), "")
+    return (trace_id, span_id) if trace_id else (os.urandom(16).hex(), "")
 
 
 def make_current_span(active: Active) -> object:

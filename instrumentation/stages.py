@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import secrets
+import os
+import sys
 import time
-from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, ParamSpec, Self, TypeVar, overload
@@ -104,9 +104,9 @@ class Stage:
         active = Active(
             name=self._name or "stage",
             model=self._model or (outer.model if outer else ""),
-            run_id=secrets.token_hex(8),
+            run_id=os.urandom(8).hex(),
             trace_id=trace_id,
-            span_id=secrets.token_hex(8),
+            span_id=os.urandom(8).hex(),
             parent_id=parent_id,
             started_ns=time.time_ns(),
             started=time.monotonic(),
@@ -197,10 +197,16 @@ def _watch_threads() -> None:
     imports.Watch({"concurrent.futures.thread": place.watch_threads})
 
 
+def _is_cancelled(error: BaseException) -> bool:
+    """Whether asyncio cancelled it; importing it for that would cost a program without tasks 50 ms."""
+    asyncio = sys.modules.get("asyncio.exceptions")
+    return asyncio is not None and isinstance(error, asyncio.CancelledError)
+
+
 def _result_of(error: BaseException | None) -> str:
     if error is None or (isinstance(error, SystemExit) and error.code in {None, 0}):
         return names.RESULT_SUCCESS
-    if isinstance(error, (KeyboardInterrupt, CancelledError)):
+    if isinstance(error, KeyboardInterrupt) or _is_cancelled(error):
         return names.RESULT_CANCELLATION
     if isinstance(error, GeneratorExit):
         return names.RESULT_SUCCESS

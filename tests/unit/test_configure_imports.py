@@ -34,6 +34,12 @@ def test_stages_need_no_opentelemetry() -> None:
     assert "opentelemetry" not in loaded_by("from instrumentation import stage, log_metrics")
 
 
+def test_stages_and_metrics_load_no_event_loop_and_no_sockets() -> None:
+    loaded = loaded_by("from instrumentation import stage, log_metrics")
+
+    assert loaded & {"asyncio", "ssl", "socket", "hashlib", "logging"} == set()
+
+
 def test_the_command_line_loads_no_server_and_no_exporter() -> None:
     statement = (
         "from alert_bridge.cli import root\nfrom click.testing import CliRunner\nCliRunner().invoke(root, ['--help'])"
