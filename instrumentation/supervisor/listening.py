@@ -20,6 +20,7 @@ __all__ = ["Listener", "Place"]
 
 LAST_RECORDS: Final = 8  # kept of each process
 MAX_PROCESSES: Final = 256
+MAX_STAGES: Final = 4_096  # names of stages, to say which functions never became one
 MAX_RECORD_CHARACTERS: Final = 300
 INFO: Final = 20
 ERROR: Final = 40
@@ -64,8 +65,7 @@ class Listener:
             return
         attributes = entry.attributes
         if entry.event_name == names.EVENT_STAGE_START:
-            self.stage = str(attributes.get(names.STAGE, ""))
-            self.stages.add(self.stage)
+            self._begin(str(attributes.get(names.STAGE, "")))
         elif entry.event_name == names.EVENT_STAGE_END and self.stage == attributes.get(names.STAGE):
             self.stage = ""
         if names.WANDB_RUN_URL in attributes:
@@ -84,6 +84,11 @@ class Listener:
             self.errors += 1
         if attributes.get(names.UNCAUGHT):
             self.uncaught[source.pid] = str(attributes.get(names.EXCEPTION_TYPE, ""))
+
+    def _begin(self, stage: str) -> None:
+        self.stage = stage
+        if len(self.stages) < MAX_STAGES:
+            self.stages.add(stage)
 
     def place_of(self, pid: int) -> Place:
         """Where a process was when it spoke last."""

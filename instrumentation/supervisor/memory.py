@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import re
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,7 @@ from typing import Final
 __all__ = ["Memory", "OomKills", "OomWatch", "judge", "peak_of"]
 
 NEAR_THE_LIMIT: Final = 0.9  # of the memory that there is: a kill at such a peak was probably for memory
+RECENT_S: Final = 2.0  # between a kill and the notice of the death, at most
 _PROC: Final = Path("/proc")
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 _COUNT: Final = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
@@ -64,7 +66,8 @@ class OomWatch:
     cgroups: Path = _CGROUPS
     _groups: dict[Path, tuple[Path, int]] = field(default_factory=dict)  # counter → its limit's file, count at first
     _machine: int | None = None
-    _seen: OomKills = field(default_factory=OomKills)
+    _looks: deque[tuple[float, int, int]] = field(default_factory=lambda: deque([(0.0, 0, 0)]))  # when, counts
+    _explained: deque[tuple[float, int]] = field(default_factory=deque)  # when, and of how many deaths
 
     def __post_init__(self) -> None:
         self._machine = _number_in(self.proc / "vmstat", _COUNT)
@@ -104,13 +107,28 @@ class OomWatch:
             machine - self._machine if machine is not None and self._machine is not None else None,
         )
 
-    def new(self) -> OomKills:
-        """The kills since this was last asked."""
-        before, self._seen = self._seen, self.all()
+    def recent(self, now: float) -> OomKills:
+        """The kills of the last seconds, less those that explain a death already. To be asked often; ``now`` monotonic.
+
+        A death is noticed a moment after the kill, and after the deaths of others. Long after it, a kill explains none.
+        """
+        kills = self.all()
+        while len(self._looks) > 1 and self._looks[1][0] < now - RECENT_S:
+            self._looks.popleft()
+        while self._explained and self._explained[0][0] < now - RECENT_S:
+            self._explained.popleft()
+        _, here, machine = self._looks[0]
+        self._looks.append((now, kills.here or 0, kills.machine or 0))
+        explained = sum(count for _, count in self._explained)
         return OomKills(
-            None if self._seen.here is None else self._seen.here - (before.here or 0),
-            None if self._seen.machine is None else self._seen.machine - (before.machine or 0),
+            None if kills.here is None else max(kills.here - here - explained, 0),
+            None if kills.machine is None else max(kills.machine - machine - explained, 0),
         )
+
+    def explain(self, deaths: int, now: float) -> None:
+        """So many of the recent kills were those of deaths that are told."""
+        if deaths:
+            self._explained.append((now, deaths))
 
     def limit(self) -> int:
         """The bytes that there are for the run: its control groups' smallest limit, or the machine's; 0 if unknown."""

@@ -180,10 +180,10 @@ class Supervision:
                 os.kill(pid, number)
 
     def _tell_deaths(self, orphans: Sequence[tuple[int, int, int]] = ()) -> None:
-        deaths = self._descendants.deaths(orphans)
-        if not deaths:
-            return
-        kills, killed = self._oom.new(), sum(death.was_killed for death in deaths)
+        now = time.monotonic()
+        kills, deaths = self._oom.recent(now), self._descendants.deaths(orphans)
+        killed = sum(death.was_killed for death in deaths)
+        self._oom.explain(min(killed, kills.here or 0), now)
         for death in deaths:
             self._peak_below = max(self._peak_below, death.peak_memory)
             self._sender.catch_up()  # what it said last is in its journal, but perhaps not here yet
@@ -207,10 +207,13 @@ class Supervision:
         self._sender.catch_up()  # a process may have begun and died since the last look
         self._tell_deaths()
         peak_memory = max(program.peak_memory, self._peak_below)
+        # A shell tells later of a kill in it; the program's own is of this moment.
+        in_all = self._oom.all()
+        kills = self._oom.recent(time.monotonic()) if os.WIFSIGNALED(program.status) else in_all
         ending = Ending.of(
             program.status,
-            memory=judge(self._oom.all(), 1, peak_memory, self._oom.limit()),
-            has_victims=bool(self._oom.all().here),
+            memory=judge(kills, 1, peak_memory, self._oom.limit()),
+            has_victims=bool(in_all.here),
             is_timeout=self._asked_to_stop_at is not None,
             is_interrupt=program.was_interrupted,
         )

@@ -59,15 +59,30 @@ def kernel(request: pytest.FixtureRequest, tmp_path: Path) -> Kernel:
     return found
 
 
-def test_kills_are_counted_from_the_start_and_from_look_to_look(kernel: Kernel) -> None:
+def test_a_kill_explains_a_death_that_is_noticed_soon_after_it_and_once(kernel: Kernel) -> None:
     watch = OomWatch(kernel.proc, kernel.cgroups)
 
-    first = watch.new()
+    before = watch.recent(now=100.0)
     kernel.kill(here=3, machine=7)
-    second = watch.new()
-    third = watch.new()
+    at_once = watch.recent(now=100.2)  # somebody else's death was noticed first
+    soon = watch.recent(now=100.4)
+    watch.explain(1, now=100.4)
+    explained = watch.recent(now=100.6)
 
-    assert (first, second, third) == (OomKills(0, 0), OomKills(1, 2), OomKills(0, 0))
+    assert before == OomKills(0, 0)
+    assert at_once == soon == OomKills(1, 2)
+    assert explained == OomKills(0, 1)
+    assert watch.all() == OomKills(1, 2)
+
+
+def test_a_kill_of_long_ago_explains_nothing(kernel: Kernel) -> None:
+    watch = OomWatch(kernel.proc, kernel.cgroups)
+    kernel.kill(here=3, machine=7)
+
+    looks = [watch.recent(now=100.0 + 0.25 * tick) for tick in range(20)]
+
+    assert looks[0] == OomKills(1, 2)
+    assert looks[-1] == OomKills(0, 0)
     assert watch.all() == OomKills(1, 2)
 
 
@@ -97,7 +112,7 @@ def test_the_group_of_a_program_that_has_one_of_its_own_counts_too(tmp_path: Pat
 def test_a_kernel_that_says_nothing_is_no_kernel_that_killed_nobody(tmp_path: Path) -> None:
     watch = OomWatch(tmp_path, tmp_path)
 
-    assert (watch.all(), watch.new(), watch.limit()) == (OomKills(None, None), OomKills(None, None), 0)
+    assert (watch.all(), watch.recent(1.0), watch.limit()) == (OomKills(None, None), OomKills(None, None), 0)
 
 
 @pytest.mark.parametrize(
