@@ -12,7 +12,6 @@ from operator import itemgetter
 
 from . import names
 from .context import Context
-from .failures import failure
 from .values import MAX_TEXT_CHARS, ascii_quote, describe, plain, quote, text
 
 TYPE_CHECKING = False  # the real one costs every child the import of typing
@@ -192,7 +191,11 @@ def _type_only(value: object) -> str:
 
 
 def _rest(fields: dict[str, Any], words: Callable[[object], str]) -> str:
-    said = failure(fields["exc_info"], fields["exc_text"])
+    said = ""
+    if fields["exc_info"] or fields["exc_text"]:
+        from .failures import failure  # most programs never need it, and every child would wait for it
+
+        said = failure(fields["exc_info"], fields["exc_text"])
     extras = {name: value for name, value in fields.items() if name not in STANDARD}
     event = extras.pop(names.EVENT_NAME_EXTRA, None)
     if type(event) is str:
