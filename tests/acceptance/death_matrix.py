@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -192,6 +193,7 @@ def _wait_until(is_so: Callable[[], bool], within_s: float) -> None:
 
 def main(names: list[str]) -> int:
     """Prints the table; 1 if anything is wrong in it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs, and so the programs, ignore it
     wrong = 0
     print(f"{'':26}" + "".join(f"{state:>21}" for state in STATES))
     delays = []

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import venv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -281,15 +281,35 @@ def test_a_time_out_stops_everything_below_and_says_so(environ: dict[str, str], 
     assert attribute(end, "cicd.pipeline.result") == "timeout"
 
 
+def run_until_told(
+    environ: Mapping[str, str], receiver: Receiver, is_told: Callable[[LogRecord], bool], *command: str
+) -> None:
+    """Runs a program that goes on until the file `told` is there, which is when the record has come."""
+    told = Path(environ["XDG_STATE_HOME"]) / "told"
+    told.parent.mkdir(exist_ok=True)
+    process = subprocess.Popen([*RUN, *command], env=environ, cwd=told.parent, stderr=subprocess.DEVNULL)
+    ends_at = time.monotonic() + TIMEOUT_S
+    while not any(is_told(record) for record in receiver.records()) and time.monotonic() < ends_at:
+        time.sleep(0.05)
+    told.touch()
+    assert process.wait(TIMEOUT_S) == 0
+    wait_until_shipped(environ)
+
+
 def test_a_silence_is_told_once_though_a_library_goes_on_talking(environ: dict[str, str], receiver: Receiver) -> None:
     program = (
-        "import logging, time\n"
+        "import logging, os, time\n"
         "logging.basicConfig(level=20)\n"
         "logging.getLogger('views').info('fetching')\n"
-        "for _ in range(30):\n    logging.getLogger('urllib3.connectionpool').warning('retry'); time.sleep(0.1)\n"
+        "while not os.path.exists('told'):\n"
+        "    logging.getLogger('urllib3.connectionpool').warning('retry'); time.sleep(0.1)\n"
+        "time.sleep(1)\n"  # in which it could be told again
     )
 
-    run(environ, PYTHON, "-c", program, options=["--silent-after", "1s"])
+    run_until_told(
+        environ, receiver, lambda record: record.event_name == "pipeline.run.silent",
+        "--silent-after", "1s", "--", PYTHON, "-c", program,
+    )  # fmt: skip
 
     (silent,) = told(receiver, "pipeline.run.silent")
     assert silent.severity_number == 17
@@ -414,7 +434,12 @@ def test_a_grandchild_that_is_killed_is_told_with_its_stage_and_model(
 
 
 def test_a_python_that_was_not_reached_is_named_with_the_reason(environ: dict[str, str], receiver: Receiver) -> None:
-    run(environ, "sh", "-c", f"env -i {PYTHON} -c 'import time; time.sleep(2)'")
+    program = f'{PYTHON} -c "import os, time\nwhile not os.path.exists(\\"told\\"): time.sleep(0.05)"'
+
+    run_until_told(
+        environ, receiver, lambda record: "not followed" in record.body.string_value,
+        "--", "sh", "-c", f"env -i {program}",
+    )  # fmt: skip
 
     texts = [record.body.string_value for record in receiver.records() if "not followed" in record.body.string_value]
     assert len(texts) == 1
