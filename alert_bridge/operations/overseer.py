@@ -9,7 +9,7 @@ from alert_bridge.operations.noticing import end_of, notice, open_case_of
 from alert_bridge.operations.orders import carry_out_orders
 from alert_bridge.operations.punctuality import Quietness, watch_schedules, watch_silence
 from alert_bridge.operations.quiet_end import plan_anew, tell_after_quiet
-from alert_bridge.operations.reviewing import is_ready, look_at, tell_of
+from alert_bridge.operations.reviewing import Arrivals, look_at, tell_of
 from alert_bridge.operations.silencing import carry_out_silences
 from alert_bridge.outbox import Rounds, Rules
 from alert_bridge.policy import cron
@@ -57,6 +57,7 @@ class Overseer(Rounds):
         self._store = store
         self._control = control
         self._telemetry = telemetry
+        self._arrivals = Arrivals(telemetry)
         self._policy = policy
         self._rules = rules
         self._clock = clock
@@ -98,7 +99,7 @@ class Overseer(Rounds):
             waiting = [(run, book.last_good_run(run)) for run in book.unreviewed_runs()]
         channels: set[str] = set()
         for run, last_good in waiting:
-            ready, arrived = is_ready(run, self._telemetry, now=now)
+            ready, arrived = self._arrivals.is_ready(run, policy, now=now)
             if not ready:
                 continue
             review = look_at(

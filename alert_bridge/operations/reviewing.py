@@ -20,10 +20,11 @@ from alert_bridge.store.control.reviews import RunRow
 from alert_bridge.store.interface import ControlReader, TelemetryReader
 from instrumentation import attributes as names
 
-__all__ = ["Review", "is_ready", "look_at", "tell_of"]
+__all__ = ["Arrivals", "Review", "look_at", "tell_of"]
 
 NS = 1_000_000_000
-SETTLE_S = 2.0  # after the end is there: other processes of the run may have had the last word
+SETTLE_S = 2.0  # without a new record: other processes of the run may have had the last word
+MISSED_SETTLE_S = 6.0  # the same before something is called missing: records travel by another way than the end does
 WAIT_FOR_LOG_S = 120.0  # then it is judged by what is there, and says so
 OLDEST_TOLD_S = 7 * 86_400.0  # an end that is told of later than this is no news
 
@@ -40,16 +41,37 @@ class Review:
     log_arrived: bool
 
 
-def is_ready(run: RunRow, telemetry: TelemetryReader, *, now: int) -> tuple[bool, bool]:
-    """Whether to look at the run now, and whether its log is there."""
-    waited = (now - run.seen_at) / NS
-    try:
-        summary = telemetry.run(run.run_id)
-    except Exception:  # whatever is wrong with the bulk lane, the run's end is told
-        log.warning("The end of run %s could not be looked up", run.run_id, exc_info=True)
-        summary = None
-    arrived = summary is not None and summary.ended > 0
-    return (waited >= SETTLE_S if arrived else waited >= WAIT_FOR_LOG_S), arrived
+class Arrivals:
+    """Which runs that ended have their log in the bulk lane's store, as far as one can know: it has come to rest."""
+
+    def __init__(self, telemetry: TelemetryReader) -> None:
+        self._telemetry = telemetry
+        self._resting: dict[str, tuple[int, int]] = {}  # by run: how many records there are, and since when
+
+    def is_ready(self, run: RunRow, policy: Policy, *, now: int) -> tuple[bool, bool]:
+        """Whether to look at the run now, and whether its log is there."""
+        waited_s = (now - run.seen_at) / NS
+        try:
+            summary = self._telemetry.run(run.run_id)
+            has_arrived = summary is not None and summary.ended > 0
+            rested_s = self._rested_s(run.run_id, summary.records, now) if summary and has_arrived else 0.0
+            settle_s = SETTLE_S
+            if rested_s >= SETTLE_S and unmet(policy, run, self._telemetry):
+                settle_s = MISSED_SETTLE_S
+        except Exception:  # whatever is wrong with the bulk lane, the run's end is told
+            log.warning("The end of run %s could not be looked up", run.run_id, exc_info=True)
+            has_arrived, rested_s, settle_s = False, 0.0, SETTLE_S
+        is_ready = waited_s >= WAIT_FOR_LOG_S or (has_arrived and rested_s >= settle_s)
+        if is_ready:
+            self._resting.pop(run.run_id, None)
+        return is_ready, has_arrived
+
+    def _rested_s(self, run_id: str, records: int, now: int) -> float:
+        known, since = self._resting.get(run_id, (-1, now))
+        if known != records:
+            since = now
+        self._resting[run_id] = records, since
+        return (now - since) / NS
 
 
 def look_at(

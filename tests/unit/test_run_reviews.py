@@ -132,6 +132,23 @@ def test_an_expectation_waits_until_the_bulk_lane_has_the_end_of_the_run(months)
     assert engine.incidents() == []
 
 
+def test_a_record_that_comes_seconds_after_the_end_of_its_run_is_not_called_missing(months):
+    engine = months(a_policy(expectations=(UPLOADED,)))
+    engine.bulk_is_away = True
+    engine.start("run-1")
+    engine.end("run-1")
+    engine.at(30)
+
+    engine.bulk.append_logs([engine.event("pipeline.run.end", "run-1", attributes={"cicd.pipeline.result": "success"})])
+    engine.at(34)
+    engine.bulk.append_logs([a_record("Training done", Severity.INFO)])
+    engine.at(38)
+    engine.bulk.append_logs([a_record("Forecasts uploaded", Severity.INFO)])
+    engine.at(60)
+
+    assert engine.incidents() == []
+
+
 def test_a_bulk_lane_that_stays_away_does_not_hide_that_nothing_was_delivered(months):
     engine = months(a_policy(expectations=(UPLOADED,)))
     engine.bulk_is_away = True
