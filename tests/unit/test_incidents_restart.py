@@ -184,5 +184,5 @@ class TestB13ARestartAtAnyPointLeavesEveryTimerAsItWas(Twins.TestCase):  # type:
     """Holds, edits, reminders, storms, flapping, folding, silences, quiet hours, resolving by time."""
 
     settings = settings(
-        max_examples=12, stateful_step_count=15, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        max_examples=6, stateful_step_count=12, deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
