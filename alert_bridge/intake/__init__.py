@@ -8,6 +8,6 @@ from __future__ import annotations
 from alert_bridge.intake.service import Intake, Request, Taken
 from alert_bridge.intake.sifting import Sifted, sift
 from alert_bridge.intake.take import take
-from alert_bridge.intake.waiting import Waiting
+from alert_bridge.intake.waiting import Taker, Waiting
 
-__all__ = ["Intake", "Request", "Sifted", "Taken", "Waiting", "sift", "take"]
+__all__ = ["Intake", "Request", "Sifted", "Taken", "Taker", "Waiting", "sift", "take"]

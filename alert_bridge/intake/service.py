@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from alert_bridge.errors import IntakeError, StoreBusy
+from alert_bridge.errors import StoreBusy
 from alert_bridge.intake.sifting import Sifted, sift
 from alert_bridge.intake.take import Tally, take
-from alert_bridge.intake.waiting import Waiting
+from alert_bridge.intake.waiting import Taker, Waiting
 from alert_bridge.model import Record
 from alert_bridge.otlp import decode_logs
 from alert_bridge.outbox.planning import Rules
@@ -55,7 +53,7 @@ class _Decoded:
     letters: list[tuple[str, bytes]]
 
 
-class Intake(threading.Thread):
+class Intake(Taker[Request, _Decoded]):
     """Owns the way from bytes to committed incidents.
 
     Args:
@@ -77,56 +75,34 @@ class Intake(threading.Thread):
         new_id: Callable[[], str],
         wake: Callable[[set[str]], None],
     ) -> None:
-        super().__init__(name="intake", daemon=True)
-        self.totals: Counter[str] = Counter()
+        super().__init__(
+            "intake",
+            Waiting(requests_most=REQUESTS_WAITING_MOST, bytes_most=BYTES_WAITING_MOST),
+            requests_at_once=REQUESTS_PER_COMMIT,
+            bytes_at_once=BYTES_PER_COMMIT,
+        )
         self._store = store
         self._policy = policy
         self._rules = rules
         self._clock = clock
         self._new_id = new_id
         self._wake = wake
-        self._waiting: Waiting[Request] = Waiting(requests_most=REQUESTS_WAITING_MOST, bytes_most=BYTES_WAITING_MOST)
 
     def submit(self, body: bytes, content_type: str, content_encoding: str) -> Future[Taken]:
         """Hand a request in; the future is done after the commit.
 
         The future's exceptions: `IntakeError` (the request), `StoreBusy` (us; nothing was written).
         """
-        request = Request(body, content_type, content_encoding)
-        if not self._waiting.put(request):
-            self.totals["turned_away"] += 1
-            request.answer.set_exception(StoreBusy("Too much waits already"))
-        return request.answer
+        return self.hand_in(Request(body, content_type, content_encoding)).answer
 
-    def stop(self) -> None:
-        """Take what waits, then end."""
-        self._waiting.end()
-
-    def run(self) -> None:
-        ended = False
-        while not ended:
-            requests, ended = self._waiting.gather(REQUESTS_PER_COMMIT, bytes_most=BYTES_PER_COMMIT)
-            decoded = [item for request in requests if (item := self._decode(request)) is not None]
-            if decoded:
-                self._commit(decoded)
-
-    def _decode(self, request: Request) -> _Decoded | None:
-        try:
-            decoded = decode_logs(
-                request.body,
-                content_type=request.content_type,
-                content_encoding=request.content_encoding,
-                received_at=self._clock(),
-            )
-        except IntakeError as error:
-            self.totals["undecodable"] += 1
-            request.answer.set_exception(error)
-            return None
-        except Exception as error:  # a decoder's bug is our trouble: 503, and the sender keeps it
-            log.exception("The decoder failed")
-            self.totals["failures"] += 1
-            request.answer.set_exception(StoreBusy(f"The decoder failed: {type(error).__name__}"))
-            return None
+    def decode(self, request: Request) -> _Decoded:
+        """Read it, and judge each of its records."""
+        decoded = decode_logs(
+            request.body,
+            content_type=request.content_type,
+            content_encoding=request.content_encoding,
+            received_at=self._clock(),
+        )
         letters = [(item.reason, item.excerpt.encode()) for item in decoded.rejected]
         sifted = self._sift(decoded.records, letters)
         return _Decoded(request, sifted, len(decoded.records), letters)
@@ -145,7 +121,8 @@ class Intake(threading.Thread):
                 sifted.append(item)
         return sifted
 
-    def _commit(self, group: list[_Decoded]) -> None:
+    def commit(self, group: list[_Decoded]) -> None:
+        """One transaction for all; one by one if that fails for another reason than the store."""
         try:
             self._write([item for one in group for item in one.sifted], [x for one in group for x in one.letters])
         except StoreBusy as error:

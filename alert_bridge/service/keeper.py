@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import threading
-from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from alert_bridge.errors import IntakeError, StoreBusy
-from alert_bridge.intake import Waiting
+from alert_bridge.errors import StoreBusy
+from alert_bridge.intake import Taker, Waiting
 from alert_bridge.model import Record
 from alert_bridge.otlp import (
     Rejected,
@@ -63,7 +61,7 @@ class _Batch:
     alarming: tuple[Record, ...]
 
 
-class Keeper(threading.Thread):
+class Keeper(Taker[_Request, _Batch]):
     """Owns the way from bytes to committed rows.
 
     Args:
@@ -72,15 +70,14 @@ class Keeper(threading.Thread):
     """
 
     def __init__(self, store: TelemetryStore, *, clock: Callable[[], int]) -> None:
-        super().__init__(name="keeper", daemon=True)
-        self.totals: Counter[str] = Counter()
+        super().__init__(
+            "keeper",
+            Waiting(requests_most=REQUESTS_WAITING_MOST, bytes_most=BYTES_WAITING_MOST),
+            requests_at_once=REQUESTS_PER_COMMIT,
+            bytes_at_once=BYTES_WAITING_MOST,
+        )
         self._store = store
         self._clock = clock
-        self._waiting: Waiting[_Request] = Waiting(requests_most=REQUESTS_WAITING_MOST, bytes_most=BYTES_WAITING_MOST)
-
-    @property
-    def requests_waiting(self) -> int:
-        return self._waiting.requests
 
     def submit(
         self,
@@ -95,37 +92,10 @@ class Keeper(threading.Thread):
 
         The future's exceptions: `IntakeError` (the request), `StoreBusy` (us; nothing was written).
         """
-        request = _Request(signal, body, content_type, content_encoding, alarming)
-        if not self._waiting.put(request):
-            self.totals["turned_away"] += 1
-            request.answer.set_exception(StoreBusy("The telemetry store cannot keep up: too much waits already"))
-        return request.answer
+        return self.hand_in(_Request(signal, body, content_type, content_encoding, alarming)).answer
 
-    def stop(self) -> None:
-        """Keep what waits, then end."""
-        self._waiting.end()
-
-    def run(self) -> None:
-        ended = False
-        while not ended:
-            requests, ended = self._waiting.gather(REQUESTS_PER_COMMIT, bytes_most=BYTES_WAITING_MOST)
-            batches = [batch for request in requests if (batch := self._decode(request)) is not None]
-            if batches:
-                self._commit(batches)
-
-    def _decode(self, request: _Request) -> _Batch | None:
-        try:
-            return self._batch(request)
-        except IntakeError as error:
-            self.totals["undecodable"] += 1
-            request.answer.set_exception(error)
-        except Exception as error:  # a decoder's bug is our trouble: 503, and the sender keeps it
-            log.exception("A request could not be decoded")
-            self.totals["failures"] += 1
-            request.answer.set_exception(StoreBusy(f"The decoder failed: {type(error).__name__}"))
-        return None
-
-    def _batch(self, request: _Request) -> _Batch:
+    def decode(self, request: _Request) -> _Batch:
+        """Read it, and pick what the alerts process must see."""
         body, form, encoding = request.body, request.content_type, request.content_encoding
         digest = hashlib.sha256(request.signal.encode() + body).hexdigest()
         match request.signal:
@@ -141,7 +111,8 @@ class Keeper(threading.Thread):
                 points = decode_metrics(body, content_type=form, content_encoding=encoding)
                 return _Batch(request, digest, scrub_points(points.records), list(points.rejected), ())
 
-    def _commit(self, batches: Sequence[_Batch]) -> None:
+    def commit(self, batches: list[_Batch]) -> None:
+        """One transaction for all; one by one if that fails for another reason than the store."""
         try:
             with self._store.writing() as appender:
                 added = [self._append(appender, batch) for batch in batches]
