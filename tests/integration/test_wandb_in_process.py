@@ -52,9 +52,35 @@ def test_figures_are_in_the_programs_own_run_whatever_the_order_of_their_steps(t
     }
 
 
-def run_mirrored(folder: Path) -> list[dict]:
+def run_mirrored(folder: Path, source: str = MIRRORED) -> list[dict]:
     """Run it as `run` does, with our own package on its path; what its journal holds."""
-    script = f"import sys; sys.path.insert(0, {json.dumps(str(ROOT))})\n" + textwrap.dedent(MIRRORED)
+    script = f"import sys; sys.path.insert(0, {json.dumps(str(ROOT))})\n" + textwrap.dedent(source)
     ended = children.run(script, folder / "run", cwd=folder, **OFFLINE)
     assert ended.code == 0, ended.err.decode()
     return children.kept(folder / "run").lines
+
+
+COUNTING = """
+import wandb
+from instrumentation import log_metrics
+from instrumentation.wandb import mirror
+
+mirror()
+with wandb.init(project="orange") as run:
+    for epoch in range(3):
+        run.log({"early": epoch}, step=epoch)
+        for batch in range(4):
+            log_metrics({"loss": epoch + batch / 10}, step=10 * epoch + batch)
+        run.log({"late": epoch}, step=epoch)
+"""
+
+
+def test_a_program_that_counts_steps_itself_keeps_its_rows_and_no_point_is_lost(tmp_path: Path) -> None:
+    lines = run_mirrored(tmp_path, COUNTING)
+
+    (path,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    rows = [(row["_step"], row["early"], row["late"], row["loss"]) for row in history(path)]
+    points = [line for line in lines if line["k"] == "metric" and line["na"] == "loss"]
+    assert rows == [(epoch, epoch, epoch, epoch + 0.3) for epoch in range(3)]  # the latest of ours
+    assert len(points) == 12
+    assert not [line for line in points if names.WANDB_MIRRORED in line["d"]]  # so the bridge writes each
