@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     Place = tuple[str, str, str, str]  # trace id, span id, stage, model
 
+_TASK_PARTS = 5  # job, number, function, arguments, keyword arguments
 _MARK = "_pipeline_alerts_place"
 _STAGES = "instrumentation.stages"  # its presence says that the program has stages
 _PLACE = "instrumentation.place"
@@ -80,6 +81,8 @@ class _Leaving(dict):  # type: ignore[type-arg] # Python 3.8 cannot subscript it
 def _carry_in_executor(module: Any) -> None:
     work, call = module._WorkItem, module._CallItem  # noqa: SLF001 - the only places that every task passes
     submit, make = work.__init__, call.__init__
+    if not (_takes(submit, "future", "fn", "args", "kwargs") and _takes(make, "work_id", "fn", "args", "kwargs")):
+        return
 
     def submitted(self: Any, future: Any, fn: Any, args: Any, kwargs: Any) -> None:
         submit(self, future, fn, args, _leaving(kwargs))
@@ -96,6 +99,12 @@ def _carry_in_executor(module: Any) -> None:
             _arrive(state[_MARK])
 
     work.__init__, call.__init__, call.__setstate__ = submitted, made, unpickled
+
+
+def _takes(method: Any, *parameters: str) -> bool:
+    """Whether it is the method that we know; another version of the library may have another."""
+    code = method.__code__
+    return bool(code.co_varnames[: code.co_argcount] == ("self", *parameters))
 
 
 def _leaving(kwargs: Any) -> Any:
@@ -145,8 +154,9 @@ def _with_place(item: Any) -> Any:
 
 
 def _each_with(tasks: Iterable[Any], place: Place) -> Iterator[Any]:
-    for job, number, function, args, kwargs in tasks:
-        yield job, number, function, args, _Carried(kwargs, place)
+    for task in tasks:
+        is_known = type(task) is tuple and len(task) == _TASK_PARTS and type(task[-1]) is dict
+        yield (*task[:-1], _Carried(task[-1], place)) if is_known else task
 
 
 class _Carried(dict):  # type: ignore[type-arg] # the same
