@@ -163,7 +163,7 @@ def _log() -> list[Record]:
     say(at + SECOND, Severity.WARNING, "Ensemble calm_harbor goes on without lucid_lynx", "ensemble.run")
     for number in range(8):
         say(at + (2 + number) * SECOND, Severity.INFO, f"Aggregated cell block {number + 1} of 8", "aggregate")
-    say(at + 11 * SECOND, Severity.CRITICAL, "Reconciliation input is missing: refusing to publish", "reconcile")
+    say(at + 11 * SECOND, Severity.ERROR, "Reconciliation input is missing: refusing to publish", "reconcile")
     say(
         at + 12 * SECOND,
         Severity.INFO,
@@ -298,7 +298,7 @@ def _folded(incident_id: str) -> list[Folded]:
             "Reconciliation input is missing: refusing to publish",
             "consequence",
             "reconcile",
-            Severity.CRITICAL,
+            Severity.ERROR,
             RUN,
             at + 11 * SECOND,
             1,
@@ -341,7 +341,7 @@ def _preview(number: int, incident: Incident, audience: Audience, channel: str, 
 def month() -> tuple[MemoryControl, MemoryTelemetry]:
     """Both stores, a quarter of an hour after the failed fetch."""
     log = _log()
-    failed = [record for record in log if record.severity is Severity.ERROR]
+    failed = [each for each in log if each.severity is Severity.ERROR and each.stage != "reconcile"]
     sample = next(record for record in log if record.uid == "7f3c-1007")
     fetch = _incident(
         sample,
