@@ -10,7 +10,7 @@ import pytest
 from alert_bridge.cli.status import status_of
 from alert_bridge.errors import Retryable
 from alert_bridge.model import Severity
-from alert_bridge.policy.model import Grouping, Retention
+from alert_bridge.policy.model import Grouping, Retention, Route
 from alert_bridge.store.control import retention
 from tests.servers.engine import NS, Engine, a_policy, a_record
 
@@ -84,6 +84,17 @@ def test_an_open_incident_stays_however_old_it_is_with_its_whole_history(engine)
     assert (incident.id, incident.count) == ("incident-001", 1)
     assert [(one.id, one.count) for one in engine.incidents()] == [("incident-001", 2)]
     assert rows(engine, "receipts") >= posts
+
+
+def test_an_open_incident_that_nobody_is_told_of_stays_too(tmp_path):
+    critical_only = (Route("slack", ("mdd",), Severity.CRITICAL, 10),)
+    engine = Engine(tmp_path, a_policy(retention=KEPT, routes=critical_only))
+    fail(engine, "the disk is full", "run-1")
+
+    engine.at(engine.seconds + 500 * DAY_S)
+
+    assert [(incident.title, incident.count) for incident in engine.incidents()] == [("the disk is full", 1)]
+    engine.close()
 
 
 def test_what_is_still_to_be_told_keeps_its_incident(engine):
