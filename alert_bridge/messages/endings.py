@@ -10,12 +10,12 @@ from alert_bridge.messages.text import claims, one_line
 from alert_bridge.model import AttributeValue, Record
 from instrumentation import attributes as names
 
-__all__ = ["ending_of", "last_output", "subject_of"]
+__all__ = ["ending_of", "last_output", "stacks_of", "subject_of"]
 
 SIGNAL_BASE = 128  # a shell reports a child's signal as exit code 128 + n
 
 _WORDS = {
-    "SIGKILL": "was killed (SIGKILL), as the kernel does when memory runs out",
+    "SIGKILL": "was killed (SIGKILL)",
     "SIGSEGV": "crashed with a segmentation fault (SIGSEGV)",
     "SIGABRT": "aborted itself (SIGABRT)",
     "SIGBUS": "crashed on a memory access (SIGBUS)",
@@ -26,6 +26,12 @@ _WORDS = {
     "SIGHUP": "lost its terminal (SIGHUP)",
     "SIGXCPU": "used up its CPU time (SIGXCPU)",
 }
+# By what the supervisor could find out; without a word from it nothing is known.
+_KILLED_FOR = {
+    "probable": "probably by the kernel because memory ran out",
+    "excluded": "not by the kernel for memory",
+}
+_PERHAPS_FOR_MEMORY = "as the kernel does when memory runs out"
 
 
 def ending_of(record: Record) -> str:
@@ -65,9 +71,16 @@ def last_output(record: Record) -> tuple[tuple[str, str], ...]:
     return tuple((label, text) for label, name in ends if (text := _lines(record.attributes.get(name))))
 
 
+def stacks_of(record: Record) -> str:
+    """Where the processes of a silent run hang, the innermost first; empty if it is not silent."""
+    return _lines(record.attributes.get(names.STACK_DUMP))
+
+
 def _what(record: Record, code: float | None, signal_name: str) -> str:
     if claims(record.attributes.get(names.OOM_KILLED)):
         return f"was killed by the kernel for memory ({signal_name or 'SIGKILL'})"
+    if signal_name == "SIGKILL":
+        return f"{_WORDS[signal_name]}, {_KILLED_FOR.get(record.text(names.OOM_VERDICT), _PERHAPS_FOR_MEMORY)}"
     if signal_name:
         return _WORDS.get(signal_name, f"was ended by {signal_name}")
     if code:

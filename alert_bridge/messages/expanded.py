@@ -5,7 +5,7 @@ from __future__ import annotations
 from alert_bridge.incidents.storm import is_storm
 from alert_bridge.messages.cause import body_of, cause_of, stacktrace_of, where
 from alert_bridge.messages.effects import is_over
-from alert_bridge.messages.endings import ending_of, last_output
+from alert_bridge.messages.endings import ending_of, last_output, stacks_of
 from alert_bridge.messages.moments import clock, moment
 from alert_bridge.messages.text import clip, first_words, one_line, outer_parts, visible
 from alert_bridge.model import Incident, Reason, Record, Story
@@ -20,6 +20,8 @@ MAX_LOG_LINE_CHARS = 180
 TRACE_HEAD_CHARS = 1_200
 TRACE_TAIL_CHARS = 3_300
 MAX_TRACE_LINE_CHARS = 400
+STACKS_HEAD_CHARS = 2_400  # who hangs stands first; whoever waits for it, last
+STACKS_TAIL_CHARS = 600
 MAX_OUTPUT_CHARS = 1_500
 MAX_FACTS = 14
 MAX_FACT_CHARS = 240
@@ -38,6 +40,10 @@ def paragraphs_for_action(story: Story) -> tuple[tuple[str, str], ...]:
         ("Where", _where(story)),
         ("Reported by", _listed(story.affected)),
         ("The worst of them" if is_storm(incident.sample) else "Also failed because of it", _folded(story)),
+        (
+            "Where it hangs",
+            visible(outer_parts(stacks_of(incident.sample).strip(), STACKS_HEAD_CHARS, STACKS_TAIL_CHARS)),
+        ),
         *((label, _last_lines(text)) for label, text in last_output(incident.sample)),
         ("What it means", clip(one_line(incident.effect), MAX_FACT_CHARS)),
     )

@@ -52,6 +52,9 @@ class LogLine:
     is_occurrence: bool
 
 
+_TAILS = (names.STACK_DUMP, names.STDOUT_TAIL, names.STDERR_TAIL)
+
+
 @lru_cache(maxsize=4096)  # few stages and processes write many lines
 def _process(name: str, pid: str) -> str:
     return visible(f"{name} · {pid}" if name and pid else name or pid)
@@ -60,7 +63,7 @@ def _process(name: str, pid: str) -> str:
 def _rest(record: Record, more: str) -> tuple[str, str]:
     """What is folded under a record's first line, and its label."""
     stack = record.attributes.get(names.EXCEPTION_STACKTRACE)
-    tails = [record.text(name) for name in (names.STDOUT_TAIL, names.STDERR_TAIL)] if record.event_name else []
+    tails = [record.text(name) for name in _TAILS] if record.event_name else []
     if not (more or stack or tails):
         return "", ""
     rest = "\n".join(part.strip("\n") for part in (more, str(stack or ""), *tails) if part)

@@ -211,6 +211,11 @@ def test_a_bare_traceback_with_a_message_of_many_lines_is_told_by_its_type_and_f
         ),
         ({names.EXIT_CODE: 137}, "was killed (SIGKILL), as the kernel does when memory runs out"),
         (
+            {names.EXIT_SIGNAL: 9, names.OOM_VERDICT: "probable", names.PEAK_MEMORY: 11.4 * 2**30},
+            "was killed (SIGKILL) at 11.4 GiB, probably by the kernel because memory ran out",
+        ),
+        ({names.EXIT_SIGNAL: 9, names.OOM_VERDICT: "excluded"}, "was killed (SIGKILL), not by the kernel for memory"),
+        (
             {names.EXIT_SIGNAL: "SIGSEGV", names.DURATION: 61},
             "crashed with a segmentation fault (SIGSEGV) after 1 min 01 s",
         ),
@@ -238,6 +243,21 @@ def test_a_death_in_a_list_begins_with_who_died(attributes, subject):
     )
 
     assert title_of(sample) == f"{subject} was killed (SIGKILL), as the kernel does when memory runs out"
+
+
+def test_where_a_silent_run_hangs_is_in_the_expanded_summary_the_innermost_process_first():
+    stacks = (
+        "train.py (12):\n  wait_for_gpu (gpu.py:4)\n"
+        + "  step (loop.py:9)\n" * 400
+        + "main.py (11):\n  join (main.py:2)"
+    )
+    sample = record("x", event_name=names.EVENT_RUN_SILENT, **{names.STACK_DUMP: stacks})
+
+    paragraphs = dict(compose(story(sample)).paragraphs)
+
+    assert paragraphs["Where it hangs"].startswith("train.py (12):\n  wait_for_gpu (gpu.py:4)\n")
+    assert paragraphs["Where it hangs"].endswith("main.py (11):\n  join (main.py:2)")
+    assert len(paragraphs["Where it hangs"]) < 3_200
 
 
 def test_what_a_dead_process_logged_last_is_in_the_expanded_summary():
