@@ -6,6 +6,7 @@ Started only if something is left: a receiver that was away, or descendants that
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -129,6 +130,7 @@ def has_writers(folder: Path) -> bool:
 
 def main(folder: str) -> None:
     """The background process."""
+    gc.freeze()  # as `run` does
     os.chdir("/")
     with contextlib.suppress(OSError):
         os.nice(5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import re
 import signal
@@ -94,6 +95,7 @@ class Supervision:
 
     def run(self) -> Outcome:
         """Follows the program and returns when it ended and as much was shipped as the budget allows."""
+        gc.freeze()  # what is loaded by now stays; to look through it again and again is a tenth of a record's cost
         program = self._launch.program
         self._teller.start(self._problems)
         if program is None:

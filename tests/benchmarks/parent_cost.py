@@ -52,7 +52,7 @@ CALLS: Final = (
 )
 
 _SHIPPER: Final = """
-import sys, time
+import gc, sys, time
 from pathlib import Path
 from instrumentation.sender.logfile import RunLog
 from instrumentation.sender.sender import Sender
@@ -62,6 +62,7 @@ folder = Path(sys.argv[1])
 sender = Sender(
     folder, Settings(endpoint=sys.argv[2], linger_seconds=0), log=RunLog(folder / "run.log"), observe=Listener().hear
 )
+gc.freeze()  # as `run` does
 start = time.process_time()
 sender.start()
 report = sender.stop(600)
