@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -39,11 +39,13 @@ ROOT: Final = Path(__file__).resolve().parent.parent.parent
 ROUND: Final = 2_000
 ROUNDS: Final = 60
 BURST: Final = 100_000
+BURSTS: Final = 3  # of each kind
 MOST_US: Final = 15.0
 MOST_MORE_MEMORY: Final = 64 << 20
 TRACEPARENT: Final = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 # What pipelines say: numbers that change, names that return, a message that was formatted before it came to logging.
-CALLS: Final = (
+Calls = Sequence[tuple[str, Callable[[int], tuple[object, ...]]]]
+CALLS: Final[Calls] = (
     ("Fetched %d rows of %s", lambda number: (number, "country_month")),
     ("epoch %d of model %s: loss %.4f", lambda number: (number % 300, f"model_{number % 7}", 1 / (number + 1))),
     ("Wrote %s in %.1f s", lambda number: (f"/home/kim/data/month_{number % 40}.parquet", number / 10)),
@@ -73,7 +75,7 @@ print(spent, int(peak.split()[1]) * 1024)
 """
 
 
-def write_journal(folder: Path, records: int) -> Path:
+def write_journal(folder: Path, records: int, calls: Calls = CALLS) -> Path:
     """A journal as a child writes it; a record per millisecond."""
     folder.mkdir()
     path = folder / "99999999-0123456789abcdef.jsonl"
@@ -82,8 +84,8 @@ def write_journal(folder: Path, records: int) -> Path:
     with path.open("w", encoding="utf-8") as file:
         file.write(json.dumps(header, separators=(",", ":")) + "\n")
         for number in range(records):
-            template, arguments = CALLS[number % len(CALLS)]
-            place = ("views.pipeline", logging.INFO, "/home/kim/p/pipeline.py", 88 + number % len(CALLS))
+            template, arguments = calls[number % len(calls)]
+            place = ("views.pipeline", logging.INFO, "/home/kim/p/pipeline.py", 88 + number % len(calls))
             record = logging.LogRecord(*place, template, arguments(number), None, "step")
             record.created = number / 1000
             file.write(encoder.line(record, number) + "\n")
@@ -152,12 +154,12 @@ def fastest_us(parts: dict[str, Callable[[], object]]) -> dict[str, float]:
     return best
 
 
-def burst(folder: Path) -> tuple[float, int, bool]:
+def burst(folder: Path, calls: Calls) -> tuple[float, int, bool]:
     """CPU microseconds of the process per record, bytes that it needed more than for ten, and if all came in order."""
     with OtlpSink() as sink:
         figures = []
         for records in (10, BURST):
-            path = write_journal(folder / f"burst-{records}", records)
+            path = write_journal(folder / f"burst-{records}-{len(calls)}", records, calls)
             command = [sys.executable, "-c", _SHIPPER, str(path.parent), sink.url, str(records)]
             done = subprocess.run(
                 command, env=dict(os.environ), cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
@@ -181,12 +183,17 @@ def main() -> int:
         null = figures["a NullHandler call"]
         for name, figure in figures.items():
             print(f"{name:36} {figure:6.2f} µs   {figure / null:5.2f} x NullHandler")
-        cost, memory, is_in_order = burst(folder)
-    print(f"{'a burst, all threads and HTTP':36} {cost:6.2f} µs   on this machine as busy as it is now")
-    print(f"{BURST:,} records, {'all, in order' if is_in_order else 'NOT all, or NOT in order'}, "
-          f"{memory / (1 << 20):.1f} MiB more than ten (at most {MOST_MORE_MEMORY >> 20})")  # fmt: skip
-    print("within" if cost <= MOST_US else "BEYOND", f"the target (≤ {MOST_US:.0f} µs per record)")
-    return 0 if is_in_order and memory < MOST_MORE_MEMORY else 1
+        is_well = True
+        for title, calls in (("of one line", CALLS[:1]), ("of five lines", CALLS)):
+            tries = [burst(Path(tempfile.mkdtemp(dir=folder)), calls) for _ in range(BURSTS)]
+            cost, memory = min(one[0] for one in tries), max(one[1] for one in tries)
+            is_in_order = all(one[2] for one in tries)
+            print(f"{f'burst {title}, with threads and HTTP':36} {cost:6.2f} µs   {cost / null:5.2f} x NullHandler")
+            print(f"  {BURST:,} records, {'all, in order' if is_in_order else 'NOT all, or NOT in order'}, "
+                  f"{memory / (1 << 20):.1f} MiB more than ten (at most {MOST_MORE_MEMORY >> 20}); "
+                  f"{'within' if cost <= MOST_US else 'BEYOND'} the target of {MOST_US:.0f} µs")  # fmt: skip
+            is_well = is_well and is_in_order and memory < MOST_MORE_MEMORY
+    return 0 if is_well else 1
 
 
 if __name__ == "__main__":
