@@ -13,7 +13,7 @@ FAULTS = {
     "fetch_error": "the data store is down: one cause, four ERROR records in two processes",
     "diverge": "a loss becomes NaN",
     "early_stop": "a routine early stop, logged at ERROR by its library",
-    "oom": "a model is killed for memory: no record, no traceback",
+    "oom": "a model is killed the way the kernel kills for memory: no record, no traceback",
     "config_typo": "a library calls a misspelt loss name CRITICAL and carries on",
     "stale_model": "a model was trained too long ago for its ensemble",
     "odd_map": "a forecast is finite and plausible, and far too high in one place",
