@@ -110,6 +110,9 @@ def _replace_url_secret(found: re.Match[str]) -> str:
     return f"{found['user']}:{MARK}@"
 
 
+_WANDB_KEY: Final = r"\b(?:local-)?[0-9a-f]{40}\b"
+
+
 class _Rule(NamedTuple):
     """Tried only on a text that contains one of the gate's characters and, in lower case, one of the literals."""
 
@@ -140,7 +143,7 @@ _RULES: Final = (
     _Rule(
         "",
         ("akia", "asia", "aroa", "aida"),
-        re.compile(r"\b(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{16}\b"),
+        re.compile(r"\b(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{16,}"),
         MARK,
     ),
     _Rule(
@@ -171,8 +174,8 @@ _RULES: Final = (
     _Rule(
         "",
         ("wandb", "w&b"),
-        re.compile(r"(?i)((?:wandb|w&b)[^\n]{0,60}?(?:login|key)[^\n]{0,30}?)\b(?:local-)?[0-9a-f]{40}\b"),
-        rf"\1{MARK}",
+        re.compile(rf"(?i)(?:wandb|w&b)[^\n]{{0,60}}?(?:login|key)(?:[^\n]{{0,30}}?{_WANDB_KEY})+"),
+        lambda found: re.sub(_WANDB_KEY, MARK, found[0], flags=re.IGNORECASE),
     ),
     _Rule(
         "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from instrumentation import redaction
@@ -229,6 +229,8 @@ def test_a_text_that_was_harmless_with_other_numbers_is_looked_at_if_it_no_longe
     assert scrub_new_text(text) == by_every_pattern(text)
 
 
+@example(SHAPES["aws"] + SHAPES["github"])
+@example("wandb key " + "0" * 40 + "=" + "0" * 40)
 @given(st.lists(PIECES, max_size=14).map("".join))
 def test_scrubbing_twice_is_scrubbing_once(text: str) -> None:
     once = scrub_text(text)
