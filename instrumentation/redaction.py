@@ -28,6 +28,7 @@ __all__ = [
 MARK: Final = "[redacted]"
 _OPEN_MARK: Final = "[redacted"  # what is left of a mark where a value ends at a bracket
 MAX_DEPTH: Final = 12  # levels of nesting that are looked into; what lies deeper is replaced
+MAX_PASSES: Final = 4  # of all rules over one text
 _CACHE_ENTRIES: Final = 4096
 _CACHE_MAX_CHARACTERS: Final = 200  # longer texts are hardly ever seen twice
 _DIGITS: Final = b"0123456789"
@@ -254,6 +255,15 @@ def _is_suspicious(shape: bytes) -> bool:
 
 
 def _apply_rules(text: str) -> str:
+    """Again if something was found: what one rule takes out may be what hid the next from another."""
+    for _ in range(MAX_PASSES):
+        before, text = text, _apply_rules_once(text)
+        if text == before:
+            break
+    return text
+
+
+def _apply_rules_once(text: str) -> str:
     lowered = _lowered(text)
     for gate, rules in _RULES_BY_GATE:
         for character in gate:
