@@ -182,8 +182,9 @@ class Supervision:
                 os.kill(pid, number)
 
     def _tell_deaths(self, orphans: Sequence[tuple[int, int, int]] = ()) -> None:
+        deaths = self._descendants.deaths(orphans)
         now = time.monotonic()
-        kills, deaths = self._oom.recent(now), self._descendants.deaths(orphans)
+        kills = self._oom.recent(now)  # after it: the kernel counts a kill before it kills
         killed = sum(death.was_killed for death in deaths)
         self._oom.explain(min(killed, kills.here or 0), now)
         for death in deaths:
