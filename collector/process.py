@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import os
 import secrets
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, NoReturn, Self
@@ -30,6 +31,17 @@ _ADDRESSES = ("OTELCOL_HTTP_ADDR", "OTELCOL_GRPC_ADDR", "OTELCOL_HEALTH_ADDR")
 _PORTS = range(20_000, 32_000)
 """Below those that systems hand out by themselves, to outgoing connections and for port 0: between our look and the
 start of whoever gets the port, and while that is down, nobody takes it by chance."""
+_SHARES = 64  # of these ports; processes that ask at the same time look at different ones
+
+
+def _own_ports() -> Iterator[int]:
+    """This process's share of them, for ever, beginning anywhere; none comes again before all others did."""
+    share = _PORTS[os.getpid() % _SHARES :: _SHARES]
+    first = secrets.randbelow(len(share))
+    return itertools.cycle([*share[first:], *share[:first]])
+
+
+_candidates = _own_ports()
 
 
 def free_port() -> int:
@@ -37,7 +49,7 @@ def free_port() -> int:
     while True:
         with socket.socket() as probe:
             try:
-                probe.bind(("127.0.0.1", secrets.choice(_PORTS)))
+                probe.bind(("127.0.0.1", next(_candidates)))
             except OSError:
                 continue
             return int(probe.getsockname()[1])

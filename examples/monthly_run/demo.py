@@ -30,6 +30,7 @@ from collector.process import free_addresses, free_port
 
 HERE = Path(__file__).parent
 HOME = Path(".demo")
+PORT = 4319
 START_TIMEOUT_S = 120.0  # this and the next three are patience with a busy machine: usually a second or two is enough
 DELIVERY_TIMEOUT_S = 120.0
 DIGEST_TIMEOUT_S = 60.0
@@ -49,6 +50,7 @@ def main() -> int:
     """Runs the demo; 0 if those who should be told were told, and no more."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--fail", choices=[*faults.FAULTS, "help"], default="fetch_error", metavar="NAME")
+    parser.add_argument("--port", type=int, help=f"of the pages; {PORT} if that is free", metavar="NUMBER")
     options = parser.parse_args()
     if options.fail == "help":
         print("\n".join(f"  make demo FAIL={name:18} {what}" for name, what in faults.FAULTS.items()))
@@ -56,12 +58,12 @@ def main() -> int:
     shutil.rmtree(HOME, ignore_errors=True)
     HOME.mkdir()
     with ExitStack() as stack:
-        address = f"127.0.0.1:{4319 if is_free(4319) else free_port()}"
+        address = f"127.0.0.1:{options.port or (PORT if is_free(PORT) else free_port())}"
         environ = environment(address)
         policy = os.path.relpath(HERE / "alerting.yaml")
         say(1, f"The bridge, with the policy of {policy}")
         serve = ("serve", "--policy", policy, "--state", str(HOME / "bridge"), "--listen", address)
-        stack.enter_context(service("bridge", serve, environ, f"http://{address}/readyz"))
+        stack.enter_context(service("bridge", serve, environ, f"http://{address}/readyz", says=f"http://{address}"))
         say(2, "A real OpenTelemetry Collector, with otel-collector.yaml")
         collector = ("collector", "run", "--overlay", str(HERE / "collector.yaml"))
         stack.enter_context(service("collector", collector, environ, f"http://{environ['OTELCOL_HEALTH_ADDR']}/"))
@@ -96,14 +98,19 @@ def environment(address: str) -> dict[str, str]:
 
 
 @contextmanager
-def service(name: str, arguments: tuple[str, ...], environ: dict[str, str], ready: str) -> Iterator[None]:
-    """A command in the background until the block ends; enters when it answers at `ready`."""
+def service(
+    name: str, arguments: tuple[str, ...], environ: dict[str, str], ready: str, *, says: str = ""
+) -> Iterator[None]:
+    """A command in the background until the block ends; enters when it answers at `ready`.
+
+    And when it says so: a service that was started in the same moment may have taken the address.
+    """
     log = HOME / f"{name}.log"
     with log.open("wb") as output:
         process = subprocess.Popen([*COMMAND, *arguments], env=environ, stdout=output, stderr=output)
     try:
         started = time.monotonic()
-        while not answers(ready):
+        while not (answers(ready) and says in log.read_text(errors="replace")):
             if process.poll() is not None or time.monotonic() - started > START_TIMEOUT_S:
                 sys.exit(f"The {name} did not start; the end of {log}:\n{log.read_text(errors='replace')[-2000:]}")
             time.sleep(POLL_S)

@@ -15,6 +15,7 @@ from threading import Thread
 import httpx
 import pytest
 
+from collector.process import free_port
 from tests.servers.bridge import wait_for
 from tests.servers.collector import collector_binary
 
@@ -34,7 +35,7 @@ def test_in_a_pipe_it_says_who_was_told_and_ends(tmp_path):
     collector_binary()
 
     done = subprocess.run(
-        [sys.executable, str(DEMO), "--fail", "fetch_error"],
+        [sys.executable, str(DEMO), "--fail", "fetch_error", "--port", str(free_port())],
         cwd=tmp_path, capture_output=True, text=True, timeout=WITHIN_S,
     )  # fmt: skip
 
@@ -79,7 +80,8 @@ def terminal(command: list[str], cwd: Path) -> Iterator[tuple[subprocess.Popen[b
 def test_on_a_terminal_the_pages_stay_open_until_ctrl_c(tmp_path):
     collector_binary()
 
-    with terminal([sys.executable, str(DEMO), "--fail", "upload_denied"], tmp_path) as (process, printed, keyboard):
+    command = [sys.executable, str(DEMO), "--fail", "upload_denied", "--port", str(free_port())]
+    with terminal(command, tmp_path) as (process, printed, keyboard):
         wait_for(lambda: "Ctrl-C ends" in "".join(printed) or process.poll() is not None, WITHIN_S)
         text = "".join(printed)
         address = re.search(r"Pages: (http://\S+)/ ", text)

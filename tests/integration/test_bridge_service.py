@@ -209,6 +209,9 @@ def test_metrics_and_health_are_open_and_hold_the_books(bridge):
 
 
 def test_status_says_the_same_and_ends_with_0(bridge):
+    assert alert(bridge, record("balance broke", uid="balance")).status == 200
+    wait_for(lambda: said(bridge, "balance broke"))
+
     result = subprocess.run(
         [sys.executable, "-m", "alert_bridge.cli", "status", "--json", "--state", str(bridge.state)],
         capture_output=True,
