@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from collections.abc import Callable
@@ -11,9 +10,10 @@ from pathlib import Path
 
 import click
 
+from alert_bridge.cli.stores import is_running
 from alert_bridge.settings import setting, state_home
 
-__all__ = ["AS_JSON", "AUTHOR", "STATE", "is_running", "iso", "state_of", "taken_up"]
+__all__ = ["AS_JSON", "AUTHOR", "STATE", "iso", "state_of", "taken_up"]
 
 WAIT_S = 3.0  # the bridge acts within a second; a slow disk may need more
 LOOK_EVERY_S = 0.05
@@ -30,18 +30,6 @@ def state_of(named: str) -> Path:
     """The bridge's state directory: the flag, else the setting, else the default."""
     folder = named or setting(os.environ, "PIPELINE_ALERTS_STATE")
     return Path(folder) if folder else state_home(os.environ)
-
-
-def is_running(state: Path) -> bool:
-    """Whether a bridge holds the lock of its state directory."""
-    try:
-        with (state / "serve.lock").open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return False
 
 
 def taken_up(state: Path, happened: Callable[[], object]) -> bool:
