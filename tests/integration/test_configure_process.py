@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers.receiver import Receiver
-from tests.servers.shipping import wait_until_shipped
+from tests.servers.shipping import environ_towards, wait_until_shipped
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TIMEOUT_S = 60
@@ -26,10 +25,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def environ(tmp_path: Path, receiver: Receiver) -> dict[str, str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_ALERTS_", "OTEL_"))}
-    clean.pop("TRACEPARENT", None)
-    ours = {"PIPELINE_ALERTS_ENDPOINT": receiver.url, "PIPELINE_ALERTS_LINGER_SECONDS": "0", "PYTHONPATH": str(ROOT)}
-    return {**clean, **ours, "XDG_STATE_HOME": str(tmp_path / "state")}
+    return environ_towards(receiver, tmp_path / "state", linger_s=0)
 
 
 def run(environ: dict[str, str], program: str) -> subprocess.CompletedProcess[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -14,6 +13,7 @@ import pytest
 from instrumentation.sender.relays import Relays
 from instrumentation.supervisor.launch import would_tell_twice
 from tests.servers.receiver import Receiver
+from tests.servers.shipping import environ_towards
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RUN = (sys.executable, "-m", "alert_bridge.cli", "run", "--pipeline", "p", "--")
@@ -55,9 +55,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 def environ_for(receiver: Receiver, state: Path, **more: str) -> dict[str, str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_ALERTS_", "OTEL_"))}
-    ours = {"PIPELINE_ALERTS_ENDPOINT": receiver.url, "PIPELINE_ALERTS_LINGER_SECONDS": "0"}
-    return {**clean, "XDG_STATE_HOME": str(state), "PYTHONPATH": str(ROOT), **ours, **more}
+    return environ_towards(receiver, state, linger_s=0, **more)
 
 
 def test_a_record_that_a_queue_brought_to_another_process_counts_once(receiver: Receiver, tmp_path: Path) -> None:

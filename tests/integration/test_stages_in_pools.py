@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers.receiver import Receiver
+from tests.servers.shipping import environ_towards
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RUN = (sys.executable, "-m", "alert_bridge.cli", "run", "--pipeline", "p", "--")
@@ -80,15 +80,7 @@ if __name__ == "__main__":
 
 def run(receiver: Receiver, folder: Path, source: str, *, ours: bool = True) -> subprocess.CompletedProcess[bytes]:
     (folder / "program.py").write_text(PROGRAM + source)
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_ALERTS_", "OTEL_"))}
-    clean.pop("TRACEPARENT", None)
-    environ = {
-        **clean,
-        "XDG_STATE_HOME": str(folder / "state"),
-        "PYTHONPATH": str(ROOT),
-        "PIPELINE_ALERTS_ENDPOINT": receiver.url,
-        "PIPELINE_ALERTS_LINGER_SECONDS": "60",
-    }
+    environ = environ_towards(receiver, folder / "state")
     command = [*(RUN if ours else ()), sys.executable, "program.py"]
     return subprocess.run(command, env=environ, cwd=folder, capture_output=True, timeout=TIMEOUT_S)
 

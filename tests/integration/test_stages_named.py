@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.servers.receiver import Receiver
+from tests.servers.shipping import environ_towards
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TIMEOUT_S = 120
@@ -79,16 +79,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 def run(receiver: Receiver, folder: Path, *command: str, **more: str) -> subprocess.CompletedProcess[bytes]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_ALERTS_", "OTEL_"))}
-    clean.pop("TRACEPARENT", None)
-    environ = {
-        **clean,
-        "XDG_STATE_HOME": str(folder / "state"),
-        "PYTHONPATH": str(ROOT),
-        "PIPELINE_ALERTS_ENDPOINT": receiver.url,
-        "PIPELINE_ALERTS_LINGER_SECONDS": "60",
-        **more,
-    }
+    environ = environ_towards(receiver, folder / "state", **more)
     return subprocess.run(
         [sys.executable, "-m", "alert_bridge.cli", "run", "--pipeline", "p", *command],
         env=environ, cwd=folder, capture_output=True, timeout=TIMEOUT_S,

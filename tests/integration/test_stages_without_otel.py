@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers.receiver import Receiver
+from tests.servers.shipping import environ_towards
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TIMEOUT_S = 120
@@ -55,16 +55,8 @@ def test_records_and_stages_need_no_opentelemetry_in_the_program(tmp_path: Path,
             package = tmp_path / "opentelemetry" / name
             package.mkdir(parents=True)
             (package / "__init__.py").write_text(source)
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_ALERTS_", "OTEL_"))}
     with Receiver() as receiver:
-        environ = {
-            **clean,
-            "XDG_STATE_HOME": str(tmp_path / "state"),
-            "PYTHONPATH": f"{tmp_path}:{ROOT}",
-            "PIPELINE_ALERTS_ENDPOINT": receiver.url,
-            "PIPELINE_ALERTS_LINGER_SECONDS": "60",
-        }
-        environ.pop("TRACEPARENT", None)
+        environ = environ_towards(receiver, tmp_path / "state", PYTHONPATH=f"{tmp_path}:{ROOT}")
         supervisor = {**environ, "PYTHONPATH": str(ROOT)}
         command = [
             sys.executable,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ import pytest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from tests.servers.receiver import Receiver
-from tests.servers.shipping import wait_until_shipped
+from tests.servers.shipping import environ_towards, wait_until_shipped
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RUN = (sys.executable, "-m", "alert_bridge.cli", "run", "--pipeline", "p", "--")
@@ -47,14 +46,7 @@ def receiver() -> Iterator[Receiver]:
 def run_parent_of(child: str, receiver: Receiver, folder: Path) -> None:
     (folder / "parent.py").write_text(PARENT)
     (folder / "child.py").write_text(child)
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_ALERTS_", "OTEL_"))}
-    environ = {
-        **clean,
-        "XDG_STATE_HOME": str(folder / "state"),
-        "PYTHONPATH": str(ROOT),
-        "PIPELINE_ALERTS_ENDPOINT": receiver.url,
-        "PIPELINE_ALERTS_LINGER_SECONDS": "60",
-    }
+    environ = environ_towards(receiver, folder / "state")
     done = subprocess.run([*RUN, sys.executable, "parent.py"], env=environ, cwd=folder, timeout=TIMEOUT_S, check=False)
     assert done.returncode == 0
     wait_until_shipped(environ)

@@ -13,6 +13,7 @@ import pytest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from tests.servers.receiver import Receiver
+from tests.servers.shipping import environ_towards
 
 # One after the other: a kill for memory is seen on the whole machine.
 pytestmark = pytest.mark.xdist_group("out of memory")
@@ -89,14 +90,7 @@ def receiver() -> Iterator[Receiver]:
 
 def run(receiver: Receiver, folder: Path, source: str, group: Path | None = None) -> subprocess.CompletedProcess[bytes]:
     (folder / "program.py").write_text(source)
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_ALERTS_", "OTEL_"))}
-    environ = {
-        **clean,
-        "XDG_STATE_HOME": str(folder / "state"),
-        "PYTHONPATH": str(ROOT),
-        "PIPELINE_ALERTS_ENDPOINT": receiver.url,
-        "PIPELINE_ALERTS_LINGER_SECONDS": "60",
-    }
+    environ = environ_towards(receiver, folder / "state")
     into = f"echo $$ > {group}/cgroup.procs && " if group else ""
     return subprocess.run(
         ["sh", "-c", f'{into}exec "$@"', "sh", *RUN, sys.executable, "program.py"],

@@ -17,7 +17,7 @@ import pytest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from tests.servers.receiver import Receiver
-from tests.servers.shipping import wait_until_shipped
+from tests.servers.shipping import environ_towards, wait_until_shipped
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RUN = (sys.executable, "-m", "alert_bridge.cli", "run")
@@ -33,15 +33,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def environ(tmp_path: Path, receiver: Receiver) -> dict[str, str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_ALERTS_", "OTEL_"))}
-    clean.pop("TRACEPARENT", None)
-    return {
-        **clean,
-        "XDG_STATE_HOME": str(tmp_path / "state"),
-        "PYTHONPATH": str(ROOT),
-        "PIPELINE_ALERTS_ENDPOINT": receiver.url,
-        "PIPELINE_ALERTS_LINGER_SECONDS": "60",
-    }
+    return environ_towards(receiver, tmp_path / "state")
 
 
 def run(

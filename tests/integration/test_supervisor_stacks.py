@@ -14,6 +14,7 @@ import pytest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from tests.servers.receiver import Receiver
+from tests.servers.shipping import environ_towards
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RUN = (sys.executable, "-m", "alert_bridge.cli", "run", "--pipeline", "p", "--silent-after", "1s", "--")
@@ -47,15 +48,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def environ(tmp_path: Path, receiver: Receiver) -> dict[str, str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_ALERTS_", "OTEL_"))}
-    return {
-        **clean,
-        "PATH": SYSTEM_PATH,
-        "XDG_STATE_HOME": str(tmp_path / "state"),
-        "PYTHONPATH": str(ROOT),
-        "PIPELINE_ALERTS_ENDPOINT": receiver.url,
-        "PIPELINE_ALERTS_LINGER_SECONDS": "0",
-    }
+    return environ_towards(receiver, tmp_path / "state", linger_s=0, PATH=SYSTEM_PATH)
 
 
 def stacks_of(

@@ -1,13 +1,34 @@
-"""What a run left to be shipped: on a busy machine it is more than its last moments have room for."""
+"""Programs that ship to a receiver: what they see, and when all of what they left is there."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.servers.receiver import Receiver
+
+__all__ = ["environ_towards", "wait_until_shipped"]
+
+ROOT = Path(__file__).parents[2]
 DEADLINE_S = 120.0
 LOOK_EVERY_S = 0.02
+
+
+def environ_towards(receiver: Receiver, state: Path, *, linger_s: int = 60, **more: str) -> dict[str, str]:
+    """The caller's environment without settings of ours or OpenTelemetry's, and with this receiver.
+
+    Args:
+        receiver: where records go.
+        state: the folder for what waits to be shipped.
+        linger_s: how long what is left may go on being shipped after the program.
+        more: what else is set; it wins.
+    """
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_ALERTS_", "OTEL_"))}
+    clean.pop("TRACEPARENT", None)
+    ours = {"PIPELINE_ALERTS_ENDPOINT": receiver.url, "PIPELINE_ALERTS_LINGER_SECONDS": str(linger_s)}
+    return {**clean, **ours, "XDG_STATE_HOME": str(state), "PYTHONPATH": str(ROOT), **more}
 
 
 def wait_until_shipped(environ: Mapping[str, str]) -> None:
