@@ -7,5 +7,6 @@ descendants who else runs, who dies how, who was not reached
 listening   what the records tell while they pass
 output      the last lines of stdout and stderr
 memory      out-of-memory kills and peaks
+verdicts    which deaths were for memory
 stacks      where a silent program hangs
 """

@@ -30,6 +30,7 @@ from instrumentation.supervisor.processes import below
 from instrumentation.supervisor.spawning import Program
 from instrumentation.supervisor.stacks import dump_stacks
 from instrumentation.supervisor.telling import Teller
+from instrumentation.supervisor.verdicts import verdicts
 
 __all__ = ["Outcome", "Supervision"]
 
@@ -182,17 +183,11 @@ class Supervision:
                 os.kill(pid, number)
 
     def _tell_deaths(self, orphans: Sequence[tuple[int, int, int]] = ()) -> None:
-        deaths = self._descendants.deaths(orphans)
-        now = time.monotonic()
-        kills = self._oom.recent(now)  # after it: the kernel counts a kill before it kills
-        killed = sum(death.was_killed for death in deaths)
-        self._oom.explain(min(killed, kills.here or 0), now)
-        for death in deaths:
+        for death, memory in verdicts(lambda: self._descendants.deaths(orphans), self._oom, time.monotonic):
             self._peak_below = max(self._peak_below, death.peak_memory)
             self._sender.catch_up()  # what it said last is in its journal, but perhaps not here yet
             if self._asked_to_stop_at is None:  # else it was us
                 last = self._listener.last_records(death.pid)
-                memory = judge(kills, killed, death.peak_memory, self._oom.limit())
                 self._teller.death(death, memory, self._place_of(death), last)
 
     def _place_of(self, death: Death) -> Place:

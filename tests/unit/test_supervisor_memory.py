@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from instrumentation.supervisor.descendants import Death
 from instrumentation.supervisor.memory import Memory, OomKills, OomWatch, judge
+from instrumentation.supervisor.verdicts import verdicts
 
 GIB = 1 << 30
+SIGKILL = 9
 
 # /proc/self/cgroup, the folder of the group below the mount, the counter's file, the limit's file.
 LAYOUTS = {
@@ -133,3 +136,28 @@ def test_a_kernel_that_says_nothing_is_no_kernel_that_killed_nobody(tmp_path: Pa
 )
 def test_a_verdict_goes_as_far_as_its_evidence(kills: OomKills, killed: int, peak: int, verdict: Memory) -> None:
     assert judge(kills, killed, peak, limit=16 * GIB) is verdict
+
+
+def dead(pid: int, status: int = SIGKILL) -> Death:
+    return Death(pid, ("python",), status, peak_memory=GIB, is_worker=True, left_abruptly=True)
+
+
+def test_a_process_that_is_killed_for_memory_while_we_look_was_killed_for_memory(kernel: Kernel) -> None:
+    watch = OomWatch(kernel.proc, kernel.cgroups)
+
+    def died() -> list[Death]:
+        kernel.kill(here=3, machine=6)  # as the kernel does it: counted first, dead afterwards
+        return [dead(77)]
+
+    assert verdicts(died, watch, lambda: 100.0) == [(dead(77), Memory.PROVEN)]
+
+
+def test_a_kill_for_memory_explains_one_death_and_no_later_one(kernel: Kernel) -> None:
+    watch = OomWatch(kernel.proc, kernel.cgroups)
+    kernel.kill(here=3, machine=6)
+
+    first = verdicts(lambda: [dead(77), dead(78, status=0)], watch, lambda: 100.0)
+    second = verdicts(lambda: [dead(79)], watch, lambda: 100.25)
+
+    assert [memory for _, memory in first] == [Memory.PROVEN, Memory.PROVEN]  # of an exit code nobody asks what it was
+    assert [memory for _, memory in second] == [Memory.EXCLUDED]
