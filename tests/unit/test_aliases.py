@@ -5,10 +5,8 @@ from __future__ import annotations
 import random
 import string
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,13 +19,6 @@ from tests.servers.engine import NS, Engine, a_record, only_mdd
 NAMES = ["cyrus", "news", "root", "guest", "operator", "backup", "games", "mail", "daemon", "nobody"]
 LINES = [f"session opened for user {name}" for name in NAMES]
 FORM = "session opened for user *"
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = Engine(tmp_path, only_mdd())
-    yield engine
-    engine.close()
 
 
 def post(engine: Engine, *lines: str) -> None:

@@ -7,17 +7,10 @@ from itertools import permutations
 import pytest
 
 from alert_bridge.model import Severity
-from tests.servers.engine import START, Engine, a_record, only_mdd
+from tests.servers.engine import START, a_record
 
 STAGE_FAILED = {"cicd.pipeline.task.run.result": "failure"}
 RUN_FAILED = {"cicd.pipeline.result": "failure"}
-
-
-@pytest.fixture
-def engine(tmp_path):
-    engine = Engine(tmp_path, only_mdd())
-    yield engine
-    engine.close()
 
 
 def uncaught(run="run-1", pid="41"):

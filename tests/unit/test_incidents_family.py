@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -37,13 +36,6 @@ Traceback (most recent call last):
     raise RuntimeError("no")
 RuntimeError: no
 """
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = Engine(tmp_path, only_mdd())
-    yield engine
-    engine.close()
 
 
 def said(

@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from alert_bridge.incidents.flapping import FLAP_CALM_S, FLAP_EPISODES, is_flapping
 from alert_bridge.model import IncidentState, Severity
-from tests.servers.engine import NS, START, Engine, a_record, only_mdd
+from tests.servers.engine import NS, START, Engine, a_record
 
 MINUTE_S = 60.0
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = Engine(tmp_path, only_mdd())
-    yield engine
-    engine.close()
 
 
 def fail(engine: Engine, number: int) -> None:

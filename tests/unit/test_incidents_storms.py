@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from alert_bridge.incidents import storm as storms
@@ -22,13 +19,6 @@ from tests.servers.engine import NS, START, Engine, a_record, only_mdd
 
 BATCH = 250
 WORDS = [f"{a}{b}{c}{d}" for a in "bdfgklmnprst" for b in "aeiou" for c in "klmnrst" for d in "aeiou"]
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = Engine(tmp_path, only_mdd())
-    yield engine
-    engine.close()
 
 
 def storm(engine: Engine, problems: int, *, severity: Severity = Severity.ERROR, restart_after: int = 0) -> None:

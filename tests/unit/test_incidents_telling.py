@@ -12,20 +12,6 @@ from tests.servers.engine import NS, START, Engine, a_policy, a_record, only_mdd
 DAY_S = 86_400.0
 
 
-@pytest.fixture
-def engine(tmp_path):
-    engine = Engine(tmp_path, only_mdd())
-    yield engine
-    engine.close()
-
-
-@pytest.fixture
-def everybody(tmp_path):
-    engine = Engine(tmp_path, a_policy())
-    yield engine
-    engine.close()
-
-
 def success(run: str, at: int, stage: str = ""):
     event, result = (
         ("pipeline.stage.end", "cicd.pipeline.task.run.result")

@@ -11,16 +11,9 @@ from alert_bridge.incidents import TalkState
 from alert_bridge.model import IncidentState, Reason, Severity
 from alert_bridge.policy.model import Match
 from alert_bridge.silences import Silence
-from tests.servers.engine import NS, Engine, a_policy, a_record, only_mdd
+from tests.servers.engine import NS, Engine, a_policy, a_record
 
 _ids = count(1)
-
-
-@pytest.fixture
-def engine(tmp_path):
-    engine = Engine(tmp_path, only_mdd())
-    yield engine
-    engine.close()
 
 
 def silence(engine, *, for_s: float = 600, incident: str = "", critical: bool = False, **conditions) -> str:

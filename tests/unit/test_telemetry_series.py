@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 
 from alert_bridge.model import MetricPoint, Record, Severity
-from alert_bridge.store.telemetry import Appended, Telemetry, TelemetryStore
+from alert_bridge.store.telemetry import Appended
 from instrumentation import attributes as names
 
 
-def test_the_identity_of_a_point_makes_no_series_of_it(tmp_path):
-    store, reader = TelemetryStore(tmp_path), Telemetry(tmp_path)
+def test_the_identity_of_a_point_makes_no_series_of_it(store, reader):
     resource = {names.SERVICE_NAME: "p", names.RUN_ID: "run-1"}
     points = [
         MetricPoint(
@@ -29,19 +29,14 @@ def test_the_identity_of_a_point_makes_no_series_of_it(tmp_path):
     first = store.append_metrics([*points, plain])
     again = store.append_metrics([*points, plain])
 
-    with sqlite3.connect(tmp_path / "telemetry.db") as connection:
+    with closing(sqlite3.connect(store.path)) as connection:
         series = connection.execute("SELECT name, attributes FROM series ORDER BY name").fetchall()
-    connection.close()
     assert (first, again) == (Appended(1001, 0), Appended(0, 1001))
     assert series == [("loss", "{}"), ("rows", "{}")]
     assert [point.value for point in reader.run_points("run-1") if point.name == "loss"] == [p.value for p in points]
-    reader.close()
-    store.close()
 
 
-def test_a_run_is_known_although_a_later_one_of_its_batch_takes_in_a_trace(tmp_path):
-    store, reader = TelemetryStore(tmp_path), Telemetry(tmp_path)
-
+def test_a_run_is_known_although_a_later_one_of_its_batch_takes_in_a_trace(store, reader):
     def record(uid: str, trace: str, **resource: str) -> Record:
         return Record(uid, 1, 1, Severity.INFO, "INFO", uid, resource={**resource}, trace_id=trace * 16)
 
@@ -52,5 +47,3 @@ def test_a_run_is_known_although_a_later_one_of_its_batch_takes_in_a_trace(tmp_p
 
     runs = {run.run_id: run.records for run in reader.runs()}
     assert runs == {"run-1": 2, "run-2": 1}
-    reader.close()
-    store.close()
