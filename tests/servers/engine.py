@@ -5,9 +5,11 @@ No network and no threads: couriers step when time passes. Closing and opening i
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter, deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
@@ -20,9 +22,11 @@ from alert_bridge.outbox import Courier, Office, Upkeep, begin, revive, rules_of
 from alert_bridge.policy.model import Grouping, Policy, Route
 from alert_bridge.store.control import ControlStore, open_reader
 from alert_bridge.store.interface import TelemetryReader
+from instrumentation import attributes as names
 from tests.servers.memory_store import MemoryTelemetry
 
 NS = 1_000_000_000
+DAY_S = 86_400.0
 START = 1_790_000_000 * NS
 AUDIENCES = {
     "mdd": Audience("mdd", "MD&D", Duty.ACT, "#mdd", ("mdd@site.test",)),
@@ -34,6 +38,8 @@ RESOURCE = {
     "cicd.pipeline.name": "monthly_run",
     "deployment.environment.name": "test",
 }
+# Hundreds of stores that are thrown away need no disk: memory where there is a file system in it.
+MEMORY = Path("/dev/shm")
 _uids = count(1)
 
 
@@ -76,6 +82,15 @@ def a_record(body: str = "boom", severity: Severity = Severity.ERROR, *, at: int
         resource={**RESOURCE, "cicd.pipeline.run.id": run, **more},
         scope="tests",
     )
+
+
+def a_success(run: str, at: int, stage: str = "") -> Record:
+    """The good end of a run, or of one stage of it."""
+    if stage:
+        return a_record("", Severity.INFO, at=at, run=run, stage=stage, event=names.EVENT_STAGE_END,
+                        attributes={names.STAGE_RESULT: names.RESULT_SUCCESS})  # fmt: skip
+    result = {names.RUN_RESULT: names.RESULT_SUCCESS}
+    return a_record("", Severity.INFO, at=at, run=run, event=names.EVENT_RUN_END, attributes=result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,11 +251,12 @@ class Engine:
         return sleep
 
 
-def with_text(record: Record, body: str) -> Record:
-    """The same record with another text."""
-    return replace(record, body=body)
-
-
-def channels_of(deliveries: Sequence) -> set[str]:
-    """Channels that have a part in an incident."""
-    return {delivery.conversation.recipient.channel for delivery in deliveries}
+@contextmanager
+def passing_engine(policy: Policy) -> Iterator[Engine]:
+    """An engine for one example of a property test."""
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
+        engine = Engine(Path(folder), policy)
+        try:
+            yield engine
+        finally:
+            engine.close()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 import string
-import tempfile
-from pathlib import Path
 
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
@@ -14,7 +12,7 @@ from hypothesis import strategies as st
 from alert_bridge.cli.explain import command
 from alert_bridge.fingerprint.aliases import DISTINCT_WORDS, SETTLES_AFTER_S, Family
 from alert_bridge.store.control import aliasing
-from tests.servers.engine import NS, Engine, a_record, only_mdd
+from tests.servers.engine import NS, Engine, a_record, only_mdd, passing_engine
 
 NAMES = ["cyrus", "news", "root", "guest", "operator", "backup", "games", "mail", "daemon", "nobody"]
 LINES = [f"session opened for user {name}" for name in NAMES]
@@ -155,15 +153,12 @@ def _partition(lines: list[str]) -> set[frozenset[str]]:
 @given(st.lists(st.sampled_from(LINES), min_size=1, max_size=30), st.integers(0, 30))
 def test_a_restart_at_any_moment_changes_no_merge(lines, restart_at):
     def counts(restart: int) -> list[tuple[str, int]]:
-        with tempfile.TemporaryDirectory() as folder:
-            engine = Engine(Path(folder), only_mdd())
+        with passing_engine(only_mdd()) as engine:
             for number, line in enumerate(lines):
                 if number == restart:
                     engine.restart()
                 engine.now += int(SETTLES_AFTER_S / 8) * NS
                 engine.post(a_record(line, at=engine.now + number))
-            found = [(incident.title, incident.count) for incident in engine.incidents()]
-            engine.close()
-            return sorted(found)
+            return sorted((incident.title, incident.count) for incident in engine.incidents())
 
     assert counts(restart_at) == counts(-1)

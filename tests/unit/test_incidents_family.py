@@ -7,20 +7,13 @@ of one echo, which of them counts it.
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alert_bridge.model import Record, Severity
 from alert_bridge.policy.model import Route
-from tests.servers.engine import START, Engine, a_policy, a_record, only_mdd
+from tests.servers.engine import NS, START, Engine, a_policy, a_record, only_mdd, passing_engine
 
-NS = 1_000_000_000
-MEMORY = Path("/dev/shm")  # stores that are thrown away need no disk
 WORDS = ("amber", "birch", "cedar", "delta", "ember")
 STACK = """\
 Traceback (most recent call last):
@@ -73,7 +66,7 @@ FAILED_RUN = (
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.permutations(FAILED_RUN), st.integers(1, 8), st.lists(st.sampled_from(FAILED_RUN), max_size=4))
 def test_b5_a_failed_run_tells_the_same_problems_in_any_order_batching_and_duplication(records, batch, again):
-    with an_engine() as engine:
+    with passing_engine(only_mdd()) as engine:
         sent = [*records, *again]
         for start in range(0, len(sent), batch):
             engine.post(*sent[start : start + batch])
@@ -85,16 +78,6 @@ def test_b5_a_failed_run_tells_the_same_problems_in_any_order_batching_and_dupli
     assert told == {"URLError: refused": 1, "Disk quota is nearly used up": 1}
     assert under == 4, "the echo and the three ends"
     assert balance == 0
-
-
-@contextmanager
-def an_engine() -> Iterator[Engine]:
-    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
-        engine = Engine(Path(folder), only_mdd())
-        try:
-            yield engine
-        finally:
-            engine.close()
 
 
 @st.composite
@@ -169,7 +152,7 @@ def test_b4_and_b5_any_run_tells_the_same_causes_whatever_comes_first_be_it_the_
     shuffled = [*run, *chance.sample(run, chance.randint(0, len(run)))]
     chance.shuffle(shuffled)
 
-    with an_engine() as straight, an_engine() as mixed:
+    with passing_engine(only_mdd()) as straight, passing_engine(only_mdd()) as mixed:
         straight.post(*run)
         for start in range(0, len(shuffled), batch):
             mixed.post(*shuffled[start : start + batch])

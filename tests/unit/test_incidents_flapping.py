@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from alert_bridge.incidents.flapping import FLAP_CALM_S, FLAP_EPISODES, is_flapping
-from alert_bridge.model import IncidentState, Severity
-from tests.servers.engine import NS, START, Engine, a_record
+from alert_bridge.model import IncidentState
+from tests.servers.engine import NS, START, Engine, a_record, a_success
 
 MINUTE_S = 60.0
 
@@ -15,10 +15,7 @@ def fail(engine: Engine, number: int) -> None:
 
 
 def succeed(engine: Engine, number: int) -> None:
-    result = {"cicd.pipeline.task.run.result": "success"}
-    good = a_record("fetch ended", Severity.INFO, at=engine.now, run=f"good-{number}", stage="fetch",
-                    event="pipeline.stage.end", attributes=result)  # fmt: skip
-    engine.post(good)
+    engine.post(a_success(f"good-{number}", engine.now, "fetch"))
     engine.at(engine.seconds + MINUTE_S)
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from hypothesis import HealthCheck, given, settings
@@ -18,23 +15,11 @@ from alert_bridge.model import Severity
 from alert_bridge.policy.model import Match
 from alert_bridge.quiet import QuietTime
 from alert_bridge.silences import Silence
-from tests.servers.engine import NS, START, Engine, a_policy, a_record
+from tests.servers.engine import NS, START, Engine, a_policy, a_record, a_success, passing_engine
 
 PROPERTY = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 BODIES = ("disk is full", "value is missing", "cannot reach the store")
 STAGES = ("", "fetch", "train")
-# Hundreds of stores that are thrown away need no disk: memory where there is a file system in it.
-MEMORY = Path("/dev/shm")
-
-
-@contextmanager
-def an_engine():
-    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
-        engine = Engine(Path(folder), a_policy())
-        try:
-            yield engine
-        finally:
-            engine.close()
 
 
 @st.composite
@@ -86,7 +71,7 @@ def test_b5_any_order_any_batching_and_any_duplication_give_the_same_incidents(s
     shuffled = [*sent, *random.sample(sent, random.randint(0, len(sent)))]
     random.shuffle(shuffled)
 
-    with an_engine() as straight, an_engine() as mixed:
+    with passing_engine(a_policy()) as straight, passing_engine(a_policy()) as mixed:
         straight.post(*sent)
         for start in range(0, len(shuffled), batch):
             mixed.post(*shuffled[start : start + batch])
@@ -97,7 +82,7 @@ def test_b5_any_order_any_batching_and_any_duplication_give_the_same_incidents(s
 @PROPERTY
 @given(records())
 def test_a_second_copy_of_a_request_counts_nothing(sent):
-    with an_engine() as engine:
+    with passing_engine(a_policy()) as engine:
         engine.post(*sent)
         before = facts_of(engine), engine.books()
 
@@ -143,7 +128,7 @@ def quiet_for(engine: Engine, hours: int) -> tuple[QuietTime, ...]:
 @given(STEPS)
 def test_b27_books_balance_after_any_sequence_of_trouble(steps):  # noqa: C901, PLR0912, PLR0915 - a case a step
     posted, expected, silences = [], Counter(), []
-    with an_engine() as engine:
+    with passing_engine(a_policy()) as engine:
         for step, what, severity in steps:
             match step:
                 case "post":
@@ -158,16 +143,7 @@ def test_b27_books_balance_after_any_sequence_of_trouble(steps):  # noqa: C901, 
                 case "days":
                     engine.at(engine.seconds + what * 86_400)
                 case "success":
-                    engine.post(
-                        a_record(
-                            "",
-                            Severity.INFO,
-                            at=engine.now,
-                            run=f"run-{what}",
-                            event="pipeline.run.end",
-                            attributes={"cicd.pipeline.result": "success"},
-                        )
-                    )
+                    engine.post(a_success(f"run-{what}", engine.now))
                 case "restart":
                     engine.restart()
                 case "killed while sending":
@@ -214,7 +190,7 @@ def test_b27_books_balance_after_any_sequence_of_trouble(steps):  # noqa: C901, 
 @PROPERTY
 @given(st.lists(st.sampled_from(BODIES), min_size=1, max_size=30), st.randoms(use_true_random=False))
 def test_what_was_told_is_exactly_what_was_posted_when_nothing_goes_wrong(bodies, random):
-    with an_engine() as engine:
+    with passing_engine(a_policy()) as engine:
         for body in bodies:
             engine.at(engine.seconds + random.choice((0, 0.3, 2, 7)))
             engine.post(a_record(body, at=engine.now))

@@ -16,9 +16,8 @@ from alert_bridge.model import Record, Severity
 from alert_bridge.policy.model import Grouping, Match, Policy
 from alert_bridge.quiet import QuietTime
 from alert_bridge.silences import Silence
-from tests.servers.engine import NS, Engine, a_policy, a_record
+from tests.servers.engine import MEMORY, NS, Engine, a_policy, a_record
 
-MEMORY = Path("/dev/shm")  # stores that are thrown away need no disk
 HOLD_S = {"slack": 4.0, "email": 10.0}
 REPEAT_AFTER_S = 3_600.0
 RESOLVE_AFTER_S = 7_200.0

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from alert_bridge.model import Reason, Severity
 from alert_bridge.quiet import QuietTime, quiet_until
-from tests.servers.engine import NS, START, Engine, a_policy, a_record, only_mdd
+from tests.servers.engine import NS, START, Engine, a_policy, a_record, a_success, only_mdd
 
 EVERY_DAY = frozenset(range(7))
 OSLO = ZoneInfo("Europe/Oslo")
@@ -196,8 +196,7 @@ def test_one_held_incident_is_told_in_its_own_words_and_is_not_called_late(engin
 def test_what_is_over_before_the_end_is_told_as_over(engine):
     engine.post(a_record("the disk is full"), a_record("value is missing"))
     engine.at(60)
-    done = {"cicd.pipeline.result": "success"}
-    engine.post(a_record("", Severity.INFO, at=engine.now, run="r2", event="pipeline.run.end", attributes=done))
+    engine.post(a_success("r2", engine.now))
     engine.at(3_700)
 
     assert "all over by now" in headlines(engine)[0]
@@ -208,8 +207,7 @@ def test_what_is_over_before_the_end_is_told_as_over(engine):
 def test_after_a_digest_an_incident_goes_on_by_itself(engine):
     engine.post(a_record("the disk is full"), a_record("value is missing"))
     engine.at(3_700)
-    done = {"cicd.pipeline.result": "success"}
-    engine.post(a_record("", Severity.INFO, at=engine.now, run="r2", event="pipeline.run.end", attributes=done))
+    engine.post(a_success("r2", engine.now))
     engine.at(3_800)
 
     assert [told.message.reason for told in engine.slack.told] == [Reason.DIGEST, Reason.RESOLVED, Reason.RESOLVED]

@@ -11,7 +11,7 @@ from alert_bridge.incidents import TalkState
 from alert_bridge.model import IncidentState, Reason, Severity
 from alert_bridge.policy.model import Match
 from alert_bridge.silences import Silence
-from tests.servers.engine import NS, Engine, a_policy, a_record
+from tests.servers.engine import NS, Engine, a_policy, a_record, a_success
 
 _ids = count(1)
 
@@ -42,17 +42,6 @@ def order(engine, kind: str, value: str = "", incident: int = 0) -> None:
     with engine.store.writing() as book:
         book.give_order(kind, engine.incidents()[incident].id, author="kim", value=value, now=engine.now)
     engine.at(engine.seconds)
-
-
-def success(engine, run: str = "run-2"):
-    return a_record(
-        "",
-        Severity.INFO,
-        at=engine.now,
-        run=run,
-        event="pipeline.run.end",
-        attributes={"cicd.pipeline.result": "success"},
-    )
 
 
 def reasons(engine) -> list[Reason]:
@@ -127,7 +116,7 @@ def test_b14_an_incident_that_resolves_under_a_silence_and_comes_back_is_announc
     engine.at(10)
     silence(engine, for_s=100, body="*disk*")
     engine.at(20)
-    engine.post(success(engine))
+    engine.post(a_success("run-2", engine.now))
     engine.at(30)
     resolved = reasons(engine)
 
@@ -143,7 +132,7 @@ def test_b14_what_opened_and_ended_within_a_silence_is_counted_and_never_told(en
     silence(engine, for_s=100, body="*disk*")
     engine.post(a_record("the disk is full"))
     engine.at(10)
-    engine.post(success(engine))
+    engine.post(a_success("run-2", engine.now))
 
     engine.at(500)
 
@@ -301,7 +290,7 @@ def test_mail_is_not_sent_for_what_comes_after_somebody_took_it_and_the_end_tell
     engine.at(5 * 86_400)
     assert [told.message.reason for told in engine.email.told] == [Reason.OPENED] * 2  # two addresses
 
-    engine.post(success(engine))
+    engine.post(a_success("run-2", engine.now))
     engine.at(engine.seconds + 60)
 
     assert [told.message.reason for told in engine.email.told][2:] == [Reason.RESOLVED] * 2
