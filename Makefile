@@ -24,6 +24,7 @@ $(VENV)/.bridge: requirements/bridge.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bridge.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@$(BIN)/python -m compileall -q alert_bridge collector instrumentation
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.lock $(VENV)/.bridge

@@ -10,7 +10,6 @@ from alert_bridge.channels.base import Channel
 from alert_bridge.channels.email import Email, smtp_settings
 from alert_bridge.channels.email.settings import is_loopback
 from alert_bridge.channels.preview import Preview, SavePreview, email_payload, slack_payload
-from alert_bridge.channels.slack import SlackBot, SlackWebhook
 from alert_bridge.errors import SettingsError
 from alert_bridge.settings import secret, setting
 
@@ -63,8 +62,12 @@ def channel_states(environ: Mapping[str, str]) -> tuple[ChannelState, ...]:
 def _slack(environ: Mapping[str, str], save_preview: SavePreview) -> Channel:
     token, webhook = _slack_secrets(environ)
     if token:
+        from alert_bridge.channels.slack.bot import SlackBot  # slack_sdk only where it is used
+
         return SlackBot(token, _secure(setting(environ, "SLACK_API_URL", SLACK_API_URL), "SLACK_API_URL"))
     if webhook:
+        from alert_bridge.channels.slack.webhook import SlackWebhook
+
         return SlackWebhook(webhook)
     return Preview("slack", slack_payload, save_preview, edits=True)
 

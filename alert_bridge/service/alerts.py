@@ -73,6 +73,7 @@ def run(settings: ServiceSettings, listening: socket.socket, environ: Mapping[st
             log_config=None,
             access_log=False,
             lifespan="off",
+            ws="none",
             timeout_graceful_shutdown=1,
             server_header=False,
         ),

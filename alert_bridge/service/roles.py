@@ -35,8 +35,8 @@ def preload() -> None:
     """Load what the processes need, and keep it in memory that they share."""
     for role in (ALERTS, TELEMETRY):
         importlib.import_module(f"alert_bridge.service.{role}")
-    gc.collect()
     gc.freeze()  # a collection in a child would touch, and so copy, every page of it
+    gc.enable()
 
 
 def run_role(role: str, settings: ServiceSettings, listening: socket.socket, parent: int) -> int:

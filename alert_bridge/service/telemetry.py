@@ -189,7 +189,13 @@ def run(
     threading.Thread(target=handover.load, name="loading", daemon=True).start()
     server = uvicorn.Server(
         uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1, server_header=False
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            timeout_graceful_shutdown=1,
+            server_header=False,
         )
     )
     try:
