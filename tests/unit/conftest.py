@@ -6,6 +6,7 @@ import pytest
 
 from alert_bridge.store.telemetry import Telemetry, TelemetryStore
 from tests.servers.engine import Engine, a_policy, only_mdd
+from tests.servers.two_lanes import TwoLanes
 
 
 @pytest.fixture
@@ -22,6 +23,20 @@ def everybody(tmp_path):
     opened = Engine(tmp_path, a_policy())
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def two_lanes(tmp_path):
+    """Builds engines that read a telemetry store of their own, for a policy each."""
+    opened = []
+
+    def build(policy):
+        opened.append(TwoLanes(tmp_path / str(len(opened)), policy))
+        return opened[-1]
+
+    yield build
+    for engine in opened:
+        engine.close()
 
 
 @pytest.fixture
