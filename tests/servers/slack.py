@@ -142,7 +142,7 @@ class SlackServer:
         with self._lock:
             del self._messages[channel, ts]
 
-    def wait_for_calls(self, count: int, within_seconds: float = 10.0) -> list[Call]:
+    def wait_for_calls(self, count: int, within_seconds: float = 60.0) -> list[Call]:
         """The calls once there are this many; fails with what there is when the time is over."""
         deadline = time.monotonic() + within_seconds
         with self._changed:

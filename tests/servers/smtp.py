@@ -124,7 +124,7 @@ class SmtpServer:
         """Take the next mail and close the connection without an answer."""
         self.answer_data(DISCONNECT)
 
-    def wait_for_mails(self, count: int, within_seconds: float = 10.0) -> list[Mail]:
+    def wait_for_mails(self, count: int, within_seconds: float = 60.0) -> list[Mail]:
         """The mails once there are this many; fails with what there is when the time is over."""
         deadline = time.monotonic() + within_seconds
         with self._changed:

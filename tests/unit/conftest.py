@@ -1,4 +1,4 @@
-"""Parts that unit tests of several rooms start from: the engine on its clock, and telemetry.db on a real file."""
+"""What several modules of unit tests start from: engines on their clock, telemetry.db, a mirror of releases."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 
 from alert_bridge.store.telemetry import Telemetry, TelemetryStore
 from tests.servers.engine import Engine, a_policy, only_mdd
+from tests.servers.mirror import Mirror
 from tests.servers.two_lanes import TwoLanes
 
 
@@ -53,3 +54,16 @@ def reader(store, tmp_path):
     opened = Telemetry(tmp_path)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def mirror():
+    """Releases to download, from a server on loopback."""
+    with Mirror() as served:
+        yield served
+
+
+@pytest.fixture
+def bare_environ(tmp_path):
+    """An environment without a Collector: nothing cached, nothing on the PATH."""
+    return {"XDG_CACHE_HOME": str(tmp_path / "cache"), "PATH": ""}
