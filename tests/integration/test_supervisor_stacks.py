@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
+from instrumentation.child._pipeline_alerts_child.names import STACKS_SIGNAL
 from tests.servers.receiver import Receiver
 from tests.servers.shipping import environ_towards
 
@@ -148,7 +149,7 @@ def test_a_py_spy_that_may_not_look_leaves_it_to_the_program(
     assert output == b""
 
 
-# The signal would end the first, and the dump would go into a file of the second.
+# The dump would go into a file of the second.
 CANNOT_ANSWER = {
     "another program by now": "logging.error('hangs'); os.execvp('sleep', ['sleep', '600'])",
     "all descriptors reused": (
@@ -175,9 +176,10 @@ def test_a_process_that_cannot_answer_is_not_asked(
 def test_a_signal_that_was_ignored_on_purpose_stays_ignored(
     environ: dict[str, str], receiver: Receiver, tmp_path: Path
 ) -> None:
-    program = script(tmp_path, "print(signal.getsignal(59) == signal.SIG_IGN, flush=True)\nstuck()")
+    program = script(tmp_path, "print(signal.getsignal(signal.SIGURG) == signal.SIG_IGN, flush=True)\nstuck()")
     ignoring = (
-        "import os, signal, sys; signal.signal(59, signal.SIG_IGN); os.execv(sys.executable, ['python', sys.argv[1]])"
+        "import os, signal, sys; signal.signal(signal.SIGURG, signal.SIG_IGN)\n"
+        "os.execv(sys.executable, ['python', sys.argv[1]])"
     )
 
     stacks, _, output = stacks_of(receiver, environ, sys.executable, "-c", ignoring, program)
@@ -186,8 +188,36 @@ def test_a_signal_that_was_ignored_on_purpose_stays_ignored(
     assert "install py-spy" in stacks
 
 
+# All that a program may take for itself, taken after our start. SIGTERM is how these tests end it.
+TAKES_ALL = """
+def got(number, _): print("got", number, flush=True)
+for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM, signal.SIGCHLD, signal.SIGURG}:
+    signal.signal(number, got)
+stuck()
+"""
+
+
+def test_no_signal_that_a_program_may_take_for_itself_is_used_to_ask_it(
+    environ: dict[str, str], receiver: Receiver, tmp_path: Path
+) -> None:
+    stacks, _, output = stacks_of(receiver, environ, sys.executable, script(tmp_path, TAKES_ALL))
+
+    assert " in stuck" in stacks
+    assert output == b""
+
+
+def test_the_signal_that_asks_ends_nobody_who_does_not_expect_it() -> None:
+    with subprocess.Popen(["sleep", "600"]) as process:
+        process.send_signal(STACKS_SIGNAL)
+        process.terminate()
+
+    assert signal.SIGURG == STACKS_SIGNAL
+    assert process.returncode == -signal.SIGTERM
+
+
 def test_without_silent_after_no_signal_is_taken(environ: dict[str, str], tmp_path: Path) -> None:
-    command = [*RUN[:-3], "--", sys.executable, "-c", "import signal; print(signal.getsignal(59) == signal.SIG_DFL)"]
+    program = f"import signal; print(signal.getsignal({STACKS_SIGNAL}) == signal.SIG_DFL)"
+    command = [*RUN[:-3], "--", sys.executable, "-c", program]
 
     done = subprocess.run(command, env=environ, cwd=ROOT, capture_output=True, timeout=WAIT_S)
 

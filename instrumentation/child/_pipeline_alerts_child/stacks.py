@@ -16,8 +16,9 @@ _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O
 def offer(path: str) -> bool:
     """Answers the signal from now on, in forked children too; says whether it does.
 
-    Not where somebody has the signal already: it is theirs, or ignored on purpose. A program that takes it later gets
-    it; the parent asks only processes that have our file open.
+    Not where somebody has the signal already: it is theirs, or ignored on purpose. The signal is one that the kernel
+    ignores by default, so that it ends nothing where our handler is gone, and that means "look whether there is urgent
+    data", so that a program that takes it later looks once in vain. The parent asks only who has our file open.
     """
     import _signal  # not `signal`, whose enumerations cost 1 ms
 
