@@ -5,34 +5,30 @@ Needs no OpenTelemetry; where that is loaded, a stage is its current span.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
+from instrumentation import current_span
 from instrumentation.child._pipeline_alerts_child.context import parse_traceparent
-from instrumentation.child._pipeline_alerts_child.names import ENV_STAGE, ENV_TRACEPARENT
+from instrumentation.child._pipeline_alerts_child.environment import Environment
+from instrumentation.child._pipeline_alerts_child.names import ENV_TRACEPARENT
+from instrumentation.current_span import CurrentSpan
 
 __all__ = [
     "Active",
+    "Stay",
+    "Work",
     "current_stage",
     "current_trace",
-    "enter",
     "innermost",
-    "leave",
     "parent_of",
-    "pause",
-    "watch_threads",
     "work_for",
 ]
-
-# OpenTelemetry is not loaded, half loaded, of another version than those we know, or another thing of that name.
-_NOT_AS_KNOWN: Final = (KeyError, AttributeError, TypeError, ValueError)
-_STAGE: Final = "pipeline_alerts_stage"  # on our spans: the stage, and what was current before it
 
 
 @dataclass(slots=True)
@@ -51,6 +47,11 @@ class Active:
     told: list[BaseException] = field(default_factory=list)  # failures that a stage within told already
     has_ended: bool = False
 
+    @property
+    def traceparent(self) -> str:
+        """Its span as the W3C header's value."""
+        return f"00-{self.trace_id}-{self.span_id}-01"
+
 
 class _Outside:
     """Submitted outside of any stage, which is not the same as not known."""
@@ -58,6 +59,8 @@ class _Outside:
 
 _current: ContextVar[Active | None] = ContextVar("pipeline_alerts_stage", default=None)
 _task: ContextVar[Active | _Outside | None] = ContextVar("pipeline_alerts_task", default=None)
+_environment: Final = Environment()
+_work: Final[list[CurrentSpan]] = []  # what this process works for, if it is a worker; at most one
 
 
 def innermost() -> Active | None:
@@ -66,15 +69,16 @@ def innermost() -> Active | None:
     A task of an executor is in the stage that submitted it. Another thread without any works for the main thread: it is
     in the stage that subprocesses are in.
     """
-    active = _current.get()
-    while active is not None and active.has_ended:
-        active = active.outer
+    active = _under_way(_current.get())
     if active is not None:
         return active
     task = _task.get()
     if task is not None:
         return task if isinstance(task, Active) else None
-    return _environment.innermost if threading.get_ident() != threading.main_thread().ident else None
+    if threading.get_ident() == threading.main_thread().ident:
+        return None
+    found: Active | None = _environment.innermost
+    return found
 
 
 def current_stage() -> str:
@@ -89,97 +93,68 @@ def current_trace() -> tuple[str, str] | None:
     return (active.trace_id, active.span_id) if active else None
 
 
-class _Environment:
-    """What subprocesses learn: the innermost stage of the main thread that is still under way.
+class Stay:
+    """This thread or task is in a stage, and so are subprocesses of the main thread, until it ends or is paused."""
 
-    The environment is the whole process's, so only the main thread writes it: a stage in another thread would put its
-    name on the subprocesses of all. Stages of concurrent tasks may end in any order; each takes out only itself, and
-    what was there before the first comes back after the last.
-    """
-
-    def __init__(self) -> None:
-        self._active: list[Active] = []
-        self._before: dict[str, str | None] = {}
+    def __init__(self, active: Active) -> None:
+        self.active = active
+        self._inside: Active | None = None  # the innermost when it was paused
+        self._span = CurrentSpan(active.trace_id, active.span_id)
+        _current.set(active)
+        _environment.enter(active)
 
     @property
-    def innermost(self) -> Active | None:
-        """The one that subprocesses started now belong to."""
-        active = self._active  # replaced, not changed, when one ends
-        return active[-1] if active else None
+    def is_here(self) -> bool:
+        """Whether it is this thread or task that is in the stage, itself or in one within."""
+        return any(one is self.active for one in _outwards(_current.get()))
 
-    def enter(self, active: Active) -> None:
-        if threading.current_thread() is not threading.main_thread():
-            return
-        if not self._active:
-            self._before = {name: os.environ.get(name) for name in (ENV_STAGE, ENV_TRACEPARENT)}
-        self._active = [*self._active, active]
-        self._show()
+    def end(self) -> None:
+        """The stage is over."""
+        self.active.has_ended = True
+        _current.set(_under_way(_current.get()))  # no token: it may have been entered elsewhere, or end out of order
+        _environment.leave(self.active)
+        self._span.end()
 
-    def leave(self, active: Active) -> None:
-        if not any(one is active for one in self._active):
-            return
-        self._active = [one for one in self._active if one is not active]
-        self._show()
+    def pause(self) -> None:
+        """What runs until `resume` is where the caller is, not in the stage nor in those that were begun within it."""
+        self._inside = _current.get() if self.is_here else self.active
+        for one in self._within():
+            _environment.leave(one)
+        _current.set(self.active.outer)
+        self._span.pause()
 
-    def replace(self, active: Active | None) -> None:
-        """All that this process does is for this one stage of another process."""
-        self._before = dict.fromkeys((ENV_STAGE, ENV_TRACEPARENT)) if not self._active else self._before
-        self._active = [active] if active else []
-        self._show()
+    def resume(self) -> None:
+        """The stage goes on, around it whoever lets it."""
+        outer = _current.get()
+        if not any(one is self.active for one in _outwards(outer)):
+            self.active.outer = outer
+        _current.set(self._inside)
+        for one in reversed(self._within()):
+            _environment.enter(one)
+        self._span.resume()
 
-    def _show(self) -> None:
-        if self._active:
-            innermost = self._active[-1]
-            os.environ[ENV_STAGE] = innermost.name
-            os.environ[ENV_TRACEPARENT] = f"00-{innermost.trace_id}-{innermost.span_id}-01"
-            return
-        for name, value in self._before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-_environment: Final = _Environment()
+    def _within(self) -> list[Active]:
+        """The stages from the innermost one out to this one."""
+        found: list[Active] = []
+        for one in _outwards(self._inside):
+            found.append(one)
+            if one is self.active:
+                break
+        return found
 
 
-def enter(active: Active) -> object:
-    """This thread or task is in a stage, and so are subprocesses of the main thread; returns what `leave` needs."""
-    _current.set(active)
-    token = make_current_span(active)
-    _environment.enter(active)
-    return token
+class Work:
+    """A thread works for the stage that handed it a task, also when that is over, or for none if it is None."""
 
+    def __init__(self, active: Active | None) -> None:
+        _task.set(active or _Outside())
+        self._span = CurrentSpan(active.trace_id, active.span_id) if active else None
 
-def leave(active: Active, token: object) -> None:
-    """The stage is over."""
-    active.has_ended = True
-    _current.set(innermost())  # no token: it may have been entered in another context, or end out of order
-    _environment.leave(active)
-    _unmake_current_span(token)
-
-
-def pause(active: Active, token: object) -> None:
-    """What runs now is not in the stage, which goes on by another `enter`."""
-    _unmake_current_span(token)
-    _current.set(active.outer)
-    _environment.leave(active)
-
-
-def watch_threads(module: Any) -> None:
-    """Tasks of `concurrent.futures.thread` are in the stage that submits them; no traceback has a frame of ours."""
-    item = module._WorkItem  # noqa: SLF001 - the only place that every task passes
-    make, run = item.__init__, item.run
-
-    def submitted(self: Any, *args: Any, **kwargs: Any) -> None:
-        make(self, *args, **kwargs)
-        self.__dict__[_STAGE] = innermost()
-
-    def work(self: Any, *args: Any) -> Any:
-        with _Working(self.__dict__.get(_STAGE)):
-            return run(self, *args)
-
-    item.__init__, item.run = submitted, work
+    def end(self) -> None:
+        """The task is done."""
+        _task.set(None)
+        if self._span is not None:
+            self._span.end()
 
 
 def work_for(trace_id: str, span_id: str, name: str, model: str) -> None:
@@ -191,61 +166,30 @@ def work_for(trace_id: str, span_id: str, name: str, model: str) -> None:
         name: of the stage; empty outside of any.
         model: that the stage works on.
     """
-    active = Active(name, model, "", trace_id, span_id, "", time.time_ns(), time.monotonic(), None)
-    _current.set(active if name else None)
-    _environment.replace(active if name else None)
-    make_current_span(active)
-
-
-class _Working:
-    """Around a task in a thread of an executor: it is in the stage that submitted it, also when that is over."""
-
-    def __init__(self, submitted_in: Active | None) -> None:
-        self._active = submitted_in
-
-    def __enter__(self) -> None:
-        _task.set(self._active or _Outside())
-        self._token = make_current_span(self._active) if self._active else None
-
-    def __exit__(self, *_: object) -> None:
-        _unmake_current_span(self._token)
-        _task.set(None)
+    active = Active(name, model, "", trace_id, span_id, "", time.time_ns(), time.monotonic(), None) if name else None
+    _current.set(active)
+    _environment.replace(active)
+    if _work:
+        _work.pop().end()
+    _work.append(CurrentSpan(trace_id, span_id))
 
 
 def parent_of(outer: Active | None) -> tuple[str, str]:
     """Trace and parent span: OpenTelemetry's current span, else the stage around, else whoever started the process."""
-    with contextlib.suppress(*_NOT_AS_KNOWN):
-        context = sys.modules["opentelemetry.trace"].get_current_span().get_span_context()
-        if context.is_valid:
-            return f"{context.trace_id:032x}", f"{context.span_id:016x}"
+    found = current_span.current()
+    if found is not None:
+        return found
     if outer is not None:
         return outer.trace_id, outer.span_id
     trace_id, span_id = parse_traceparent(os.environ.get(ENV_TRACEPARENT, ""))
     return (trace_id, span_id) if trace_id else (os.urandom(16).hex(), "")
 
 
-def make_current_span(active: Active) -> object:
-    """Makes the stage OpenTelemetry's current span, if that is loaded; importing it here would cost 50 ms."""
-    with contextlib.suppress(*_NOT_AS_KNOWN):
-        trace, context = sys.modules["opentelemetry.trace"], sys.modules["opentelemetry.context"]
-        span_context = trace.SpanContext(
-            trace_id=int(active.trace_id, 16),
-            span_id=int(active.span_id, 16),
-            is_remote=False,
-            trace_flags=trace.TraceFlags(trace.TraceFlags.SAMPLED),
-        )
-        span = trace.NonRecordingSpan(span_context)
-        setattr(span, _STAGE, (active, context.get_current()))
-        token: object = context.attach(trace.set_span_in_context(span))
-        return token
-    return None
+def _under_way(active: Active | None) -> Active | None:
+    return next((one for one in _outwards(active) if not one.has_ended), None)
 
 
-def _unmake_current_span(token: object) -> None:
-    with contextlib.suppress(*_NOT_AS_KNOWN):
-        trace, context = sys.modules["opentelemetry.trace"], sys.modules["opentelemetry.context"]
-        if token is not None:
-            context.detach(token)
-        # Stages may end out of order: what a token brings back can be a stage that ended meanwhile.
-        while (found := getattr(trace.get_current_span(), _STAGE, None)) is not None and found[0].has_ended:
-            context.attach(found[1])
+def _outwards(active: Active | None) -> Iterator[Active]:
+    while active is not None:
+        yield active
+        active = active.outer

@@ -16,12 +16,12 @@ from types import TracebackType
 from typing import Any, Final, ParamSpec, Self, TypeVar, overload
 
 from instrumentation import attributes as names
-from instrumentation import events, place, wandb
+from instrumentation import events, thread_tasks, wandb
 from instrumentation.child._pipeline_alerts_child import imports
 from instrumentation.child._pipeline_alerts_child.failures import qualified, stack_trace
 from instrumentation.child._pipeline_alerts_child.values import describe
 from instrumentation.journal import Journal
-from instrumentation.place import Active, current_stage, current_trace, innermost, parent_of
+from instrumentation.place import Active, Stay, current_stage, current_trace, innermost, parent_of
 from instrumentation.running import journal as open_journal
 from instrumentation.wrapping import as_stage
 
@@ -60,7 +60,7 @@ class Stage:
         self._name = name
         self._model = model
         self._upstream = list(upstream)
-        self._entered: list[tuple[Active, object]] = []
+        self._stays: list[Stay] = []
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """The function, coroutine function or generator function as a stage; each call is one."""
@@ -77,28 +77,34 @@ class Stage:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        journal = open_journal()
-        if self._entered:
-            active, span_token = self._entered.pop()
-            with contextlib.suppress(Exception):  # the same
-                place.leave(active, span_token)
-                if journal is not None:
-                    self._tell_end(journal, active, error)
+        stay = self._stay()
+        if stay is None:
+            return
+        with contextlib.suppress(Exception):  # the same
+            self._stays.remove(stay)
+            stay.end()
+            journal = open_journal()
+            if journal is not None:
+                self._tell_end(journal, stay.active, error)
 
     def pause(self) -> None:
         """What runs until `resume` is not in the stage."""
-        if self._entered:
-            active, token = self._entered[-1]
-            place.pause(active, token)
+        stay = self._stay()
+        if stay is not None:
+            stay.pause()
 
     def resume(self) -> None:
         """The stage goes on."""
-        if self._entered:
-            active, _ = self._entered[-1]
-            self._entered[-1] = (active, place.enter(active))
+        if self._stays:
+            self._stays[-1].resume()
+
+    def _stay(self) -> Stay | None:
+        """The one that the caller's thread or task is in; the last where it was begun in another."""
+        here = (one for one in reversed(self._stays) if one.is_here)
+        return next(here, self._stays[-1] if self._stays else None)
 
     def _begin(self, journal: Journal) -> None:
-        _watch_threads()
+        _watch_pools()
         outer = innermost()
         trace_id, parent_id = parent_of(outer)
         active = Active(
@@ -115,7 +121,7 @@ class Stage:
         )
         facts = {names.UPSTREAM: self._upstream or None, names.PARENT_SPAN: active.parent_id}
         self._tell(journal, active, INFO, "%s started", names.EVENT_STAGE_START, facts)
-        self._entered.append((active, place.enter(active)))
+        self._stays.append(Stay(active))
 
     def _tell_end(self, journal: Journal, active: Active, error: BaseException | None) -> None:
         duration = time.monotonic() - active.started
@@ -192,9 +198,11 @@ class Stage:
 
 
 @functools.cache
-def _watch_threads() -> None:
+def _watch_pools() -> None:
     """Once, and not before a program has stages."""
-    imports.Watch({"concurrent.futures.thread": place.watch_threads})
+    imports.Watch(
+        {"concurrent.futures.thread": thread_tasks.watch_executor, "multiprocessing.pool": thread_tasks.watch_pool}
+    )
 
 
 def _is_cancelled(error: BaseException) -> bool:

@@ -234,17 +234,24 @@ def test_a_subprocess_of_a_subprocess_keeps_its_records(tmp_path: Path) -> None:
     check(program, 0, 2, [], tmp_path)
 
 
-def test_workers_of_joblib_keep_their_records(tmp_path: Path) -> None:
-    pytest.importorskip("joblib", reason="joblib is not installed")
+@pytest.mark.parametrize(("backend", "processes"), [("loky", 2), ("multiprocessing", 2), ("threading", 1)])
+def test_workers_of_joblib_keep_their_records(backend: str, processes: int, tmp_path: Path) -> None:
     program = (
         BODY
-        + _JOBS.format(method="fork")
-        + indented("import joblib; joblib.Parallel(2)(joblib.delayed(job)(n) for n in (1, 2))")
+        + "def job(n):\n    logging.getLogger('app').setLevel(20)\n    work()\n    return n\n"
+        + "if __name__ == '__main__':\n"
+        + indented("import joblib")
+        + indented(f"print(joblib.Parallel(2, backend={backend!r})(joblib.delayed(job)(n) for n in range(4)))")
     )
 
-    children.run(program, tmp_path / "run", cwd=tmp_path)
+    ended = children.run(program, tmp_path / "run", cwd=tmp_path)
 
-    assert len([line for line in children.kept(tmp_path / "run").logs if line["g"] == "app"]) == 2 * (INFOS + 1)
+    kept = children.kept(tmp_path / "run")
+    own = [line for line in kept.logs if line["g"] == "app"]
+    assert (ended.code, ended.out) == (0, b"[0, 1, 2, 3]\n")
+    assert len(own) == 4 * (INFOS + 1)
+    assert len([path for path in (tmp_path / "run").glob("*.jsonl") if b'"g":"app"' in path.read_bytes()]) <= processes
+    assert_each_is_there_once(tmp_path / "run")
 
 
 def test_the_main_threads_exception_is_known_before_the_other_threads_have_ended(tmp_path: Path) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.servers.receiver import Receiver
-from tests.servers.shipping import environ_towards
+from tests.servers.shipping import environ_towards, wait_until_shipped
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RUN = (sys.executable, "-m", "alert_bridge.cli", "run", "--pipeline", "p", "--")
@@ -28,7 +27,7 @@ def work(stage, also=""):
 def nest():
     with stage("inner"):
         logging.warning("in inner")
-def fail():
+def fail(*_):
     raise ValueError("theirs")
 def rounds(submit):
     for name in ("fetch", "train"):
@@ -70,38 +69,52 @@ async def main():
     await asyncio.to_thread(work, "nothing")
 asyncio.run(main())
 """,
-    "joblib": """
+    "a pool of threads": """
+from multiprocessing.pool import ThreadPool
+with ThreadPool(1) as pool:
+    rounds(lambda name: pool.apply(work, (name,), {"also": "x"}))
+    rounds(lambda name: (pool.map(work, [name] * 3), list(pool.imap(work, [name]))))
+""",
+    "joblib's processes": """
 import joblib
 if __name__ == "__main__":
-    rounds(lambda name: joblib.Parallel(2, backend="loky")(joblib.delayed(work)(name) for _ in range(2)))
+    rounds(lambda name: joblib.Parallel(2, backend="loky")(joblib.delayed(work)(name) for _ in range(3)))
+""",
+    "joblib's threads": """
+import joblib
+rounds(lambda name: joblib.Parallel(2, backend="threading")(joblib.delayed(work)(name) for _ in range(3)))
+""",
+    "joblib's pool": """
+import joblib
+if __name__ == "__main__":
+    rounds(lambda name: joblib.Parallel(2, backend="multiprocessing")(joblib.delayed(work)(name) for _ in range(3)))
 """,
 }
 
 
 def run(receiver: Receiver, folder: Path, source: str, *, ours: bool = True) -> subprocess.CompletedProcess[bytes]:
+    """Runs it to its end, until all that it left is at the receiver."""
     (folder / "program.py").write_text(PROGRAM + source)
     environ = environ_towards(receiver, folder / "state")
     command = [*(RUN if ours else ()), sys.executable, "program.py"]
-    return subprocess.run(command, env=environ, cwd=folder, capture_output=True, timeout=TIMEOUT_S)
+    done = subprocess.run(command, env=environ, cwd=folder, capture_output=True, timeout=TIMEOUT_S)
+    wait_until_shipped(environ)
+    return done
 
 
-def stages(receiver: Receiver, count: int) -> set[tuple[str, str]]:
-    """What records say and the stages that they are in, as soon as so many are there."""
-    ends_at = time.monotonic() + TIMEOUT_S
-    while len(_said(receiver)) < count and time.monotonic() < ends_at:
-        time.sleep(0.05)
-    return set(_said(receiver))
-
-
-def _said(receiver: Receiver) -> list[tuple[str, str]]:
-    return [
+def places(receiver: Receiver) -> set[tuple[str, str, str]]:
+    """What records say, the stages that they are in, and the spans: all in the trace of the run."""
+    spans = {(span.trace_id, span.span_id): span.name for span in receiver.spans()}
+    (trace,) = {trace for trace, _ in spans}
+    return {
         (
             record.body.string_value.removeprefix("in "),
             next((pair.value.string_value for pair in record.attributes if pair.key == "cicd.pipeline.task.name"), ""),
+            spans[trace, record.span_id],
         )
         for record in receiver.records()
         if record.body.string_value.startswith("in ")
-    ]
+    }
 
 
 @pytest.fixture
@@ -112,13 +125,10 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_work_is_in_the_stage_that_handed_it_over(receiver: Receiver, tmp_path: Path, way: str) -> None:
-    if way == "joblib":
-        pytest.importorskip("joblib", reason="joblib is no dependency of ours, and not installed here")
-
     done = run(receiver, tmp_path, WAYS[way])
 
     assert done.returncode == 0, done.stderr.decode()
-    assert stages(receiver, 3) == {("fetch", "fetch"), ("train", "train"), ("nothing", "")}
+    assert places(receiver) == {("fetch", "fetch", "fetch"), ("train", "train", "train"), ("nothing", "", "RUN p")}
 
 
 def test_a_task_that_comes_to_run_later_is_in_the_stage_that_submitted_it(receiver: Receiver, tmp_path: Path) -> None:
@@ -138,7 +148,7 @@ with futures.ThreadPoolExecutor(1) as pool:
     )
 
     assert done.returncode == 0
-    assert stages(receiver, 2) == {("early", "early"), ("other", "other")}
+    assert places(receiver) == {("early", "early", "early"), ("other", "other", "other")}
 
 
 @pytest.mark.parametrize("pool", ["futures.ThreadPoolExecutor(1)", "futures.ProcessPoolExecutor(1)"])
@@ -151,9 +161,6 @@ with {pool} as pool:
 """
     assert run(receiver, tmp_path, source).returncode == 0
 
-    ends_at = time.monotonic() + TIMEOUT_S
-    while len(receiver.spans()) < 5 and time.monotonic() < ends_at:
-        time.sleep(0.05)
     spans = receiver.spans()
     outer = {span.span_id: span.name for span in spans if span.name in {"fetch", "train"}}
     inner = [span for span in spans if span.name == "inner"]
@@ -181,10 +188,14 @@ with futures.ProcessPoolExecutor(1) as pool:
         "with futures.ThreadPoolExecutor(1) as pool: pool.submit(fail).result()",
         "with futures.ProcessPoolExecutor(1) as pool: pool.submit(fail).result()",
         "with multiprocessing.get_context('fork').Pool(1) as pool: pool.apply(fail)",
+        "with multiprocessing.pool.ThreadPool(1) as pool: pool.apply(fail)",
+        "with multiprocessing.pool.ThreadPool(1) as pool: pool.map(fail, [1])",
+        "joblib.Parallel(2, backend='threading')(joblib.delayed(fail)() for _ in range(2))",
     ],
 )
 def test_a_traceback_through_a_pool_is_as_without_us(receiver: Receiver, tmp_path: Path, submit: str) -> None:
     source = (
+        "import joblib, multiprocessing.pool\n"
         f"with stage('train'):\n    try:\n        {submit}\n    except ValueError:\n        traceback.print_exc()\n"
     )
 
@@ -192,4 +203,43 @@ def test_a_traceback_through_a_pool_is_as_without_us(receiver: Receiver, tmp_pat
     done = run(receiver, tmp_path, source)
 
     assert b"ValueError: theirs" in plain.stderr
+    assert (done.returncode, done.stdout, done.stderr) == (plain.returncode, plain.stdout, plain.stderr)
+
+
+def test_a_pool_of_threads_gives_what_it_gives_without_us_in_the_same_order(receiver: Receiver, tmp_path: Path) -> None:
+    source = """
+from multiprocessing.pool import ThreadPool
+def lazily():
+    yield from range(8)
+def each(n):
+    if n == 5:
+        raise ValueError(n)
+    return n, threading.current_thread() is not threading.main_thread()
+begun = []
+pool = ThreadPool(2, initializer=begun.append, initargs=("begun",))
+with stage("train"), pool:
+    print(pool.map(each, range(4)), list(pool.starmap(max, [(1, 2), (4, 3)])))
+    found = []
+    many = pool.imap(each, lazily())
+    try:
+        while True:
+            found.append(next(many))
+    except ValueError as error:
+        print(found, repr(error), error.__cause__)
+    print(sorted(pool.imap_unordered(each, range(4), chunksize=3)), pool.apply_async(each, (1,), callback=print).get())
+    try:
+        pool.map(each, None)
+    except TypeError as error:
+        print(error, begun)
+try:
+    pool.apply(each, (1,))
+except ValueError as error:
+    print(error)
+pool.join()
+"""
+
+    plain = run(receiver, tmp_path, source, ours=False)
+    done = run(receiver, tmp_path, source)
+
+    assert plain.stdout.endswith(b"['begun', 'begun']\nPool not running\n")
     assert (done.returncode, done.stdout, done.stderr) == (plain.returncode, plain.stdout, plain.stderr)

@@ -11,17 +11,16 @@ import os
 import sys
 
 from . import names
+from .pools import watch_tasks
 
 TYPE_CHECKING = False  # the real one costs every child the import of typing
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
     from typing import Any
 
     from .context import Context
 
     Place = tuple[str, str, str, str]  # trace id, span id, stage, model
 
-_TASK_PARTS = 5  # job, number, function, arguments, keyword arguments
 _MARK = "_pipeline_alerts_place"
 _STAGES = "instrumentation.stages"  # its presence says that the program has stages
 _PLACE = "instrumentation.place"
@@ -39,7 +38,7 @@ def carry(module: Any, context: Context) -> None:
     if hasattr(module, "_CallItem"):
         _carry_in_executor(module)
     else:
-        _carry_in_pool(module)
+        watch_tasks(module.Pool, _mark, spared=module.ThreadPool)  # a thread is where its process is
 
 
 def _here() -> Place | None:
@@ -119,44 +118,9 @@ def _leaving(kwargs: Any) -> Any:
     return leaving
 
 
-def _carry_in_pool(module: Any) -> None:
-    pool, threads = module.Pool, module.ThreadPool
-
-    def queue_of(self: Any) -> Any:
-        return self.__dict__["_taskqueue"]
-
-    def set_queue(self: Any, queue: Any) -> None:
-        self.__dict__["_taskqueue"] = queue if isinstance(self, threads) else _Tasks(queue)
-
-    pool._taskqueue = property(queue_of, set_queue)  # noqa: SLF001 - the only place that every task passes
-
-
-class _Tasks:
-    """The queue of a pool's tasks, which notes where they come from."""
-
-    def __init__(self, queue: Any) -> None:
-        self._queue = queue
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._queue, name)
-
-    def put(self, item: Any, *args: Any, **kwargs: Any) -> None:
-        self._queue.put(_with_place(item) if item else item, *args, **kwargs)
-
-
-def _with_place(item: Any) -> Any:
-    try:
-        place = _here()
-        tasks, set_length = item
-    except Exception:  # the same
-        return item
-    return item if place is None else (_each_with(tasks, place), set_length)
-
-
-def _each_with(tasks: Iterable[Any], place: Place) -> Iterator[Any]:
-    for task in tasks:
-        is_known = type(task) is tuple and len(task) == _TASK_PARTS and type(task[-1]) is dict
-        yield (*task[:-1], _Carried(task[-1], place)) if is_known else task
+def _mark() -> Any:
+    place = _here()
+    return None if place is None else lambda task: (*task[:-1], _Carried(task[-1], place))
 
 
 class _Carried(dict):  # type: ignore[type-arg] # the same

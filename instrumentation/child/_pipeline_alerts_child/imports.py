@@ -32,9 +32,12 @@ class Watch:
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
         if fullname not in self._wanted:
             return None
-        for finder in sys.meta_path:
+        finders = list(sys.meta_path)
+        if self in finders:  # those before were asked, and another of us among them would ask us again, for ever
+            del finders[: finders.index(self) + 1]
+        for finder in finders:
             find = getattr(finder, "find_spec", None)
-            if finder is self or find is None:
+            if find is None:
                 continue
             spec = find(fullname, path, target)
             if spec is not None:

@@ -8,14 +8,13 @@ tells its server is the same as without us.
 
 from __future__ import annotations
 
-import os
 import sys
-import threading
 import time
 
 from . import names
 from .after import after
 from .context import parse_traceparent
+from .environment import Environment
 from .failures import qualified, stack_trace
 from .steps import Step
 from .values import describe
@@ -55,7 +54,7 @@ class PrefectRuns:
     def __init__(self, journal: Journal, context: Context) -> None:
         self._journal = journal
         self._context = context
-        self._environment = _Environment()
+        self._environment = Environment()
 
     def watch(self, telemetry: Any) -> None:
         """Begin to look at Prefect's class for the spans of a run."""
@@ -141,40 +140,6 @@ class _Step(Step):
     @property
     def traceparent(self) -> str:
         return "00-%s-%s-%s" % (self.trace, self.span, _SAMPLED)
-
-
-class _Environment:
-    """What programs learn that are started in a flow or task: its span and its name.
-
-    The environment is the whole process's, so only runs in the main thread write it. They may end in any order.
-    """
-
-    def __init__(self) -> None:
-        self._active: list[_Step] = []
-        self._before: dict[str, str | None] = {}
-
-    def enter(self, step: _Step) -> None:
-        if threading.current_thread() is threading.main_thread():
-            if not self._active:
-                self._before = {name: os.environ.get(name) for name in (names.ENV_STAGE, names.ENV_TRACEPARENT)}
-            self._active.append(step)
-            self._show()
-
-    def leave(self, step: _Step) -> None:
-        if step in self._active:
-            self._active.remove(step)
-            self._show()
-
-    def _show(self) -> None:
-        said = self._before
-        if self._active:
-            innermost = self._active[-1]
-            said = {names.ENV_STAGE: innermost.name, names.ENV_TRACEPARENT: innermost.traceparent}
-        for name, value in said.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _name(engine: Any, flow_or_task: Any) -> None:

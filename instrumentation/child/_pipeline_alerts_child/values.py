@@ -49,8 +49,8 @@ def plain(value: object) -> object:
     if type(value) in _PLAIN:
         return value
     if _is_numpy(value):
-        item = _numpy_item(value)
-        return item if type(item) in _PLAIN else describe(value)
+        item, said = _numpy_item(value), describe(value)
+        return item if type(item) in _PLAIN and str(item) == said else said  # a float32 is shorter than its float
     if isinstance(value, int) and type(value).__str__ is int.__repr__:
         return int(value)
     return describe(value)
