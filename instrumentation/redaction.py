@@ -1,8 +1,8 @@
 """Redaction: secrets and personal paths out of text and attributes. Pure, stdlib only; also used by the bridge.
 
 Every rule hides behind literals that a text must contain before its pattern is tried, because almost no text contains
-one; and a text that differs from a harmless one only in its numbers is known to be harmless without a look. No pattern
-can backtrack beyond a fixed window, so no text is slow.
+one; and texts that differ only in their numbers are tried on the same rules, which are looked up once. No pattern can
+backtrack beyond a fixed window, so no text is slow.
 When in doubt a value is redacted: a lost word costs a look into the local log, a leaked password costs a rotation.
 """
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from itertools import groupby
 from typing import Final, NamedTuple
 
 __all__ = [
@@ -115,7 +114,7 @@ _WANDB_KEY: Final = r"\b(?:local-)?[0-9a-f]{40}\b"
 
 
 class _Rule(NamedTuple):
-    """Tried only on a text that contains one of the gate's characters and, in lower case, one of the literals."""
+    """Tried only on a text with one of the literals, in lower case; a gate is for those that are but letters."""
 
     gate: str
     literals: tuple[str, ...]
@@ -123,6 +122,7 @@ class _Rule(NamedTuple):
     replacement: str | Callable[[re.Match[str]], str]
 
 
+# Patterns that begin with a sign of their own are found many times as fast as those that first look behind.
 _RULES: Final = (
     _Rule(
         "-",
@@ -194,14 +194,11 @@ _RULES: Final = (
     _Rule(
         "/",
         ("home/", "users/"),
-        re.compile(r"(?:(?<=file://)|(?<![\w./~-]))(?:/[\w.-]{1,64}){0,6}?/(?:home|Users)/[^/\s:;,\"'<>()\[\]]{1,64}"),
+        re.compile(r"/(?:(?<=file:///)|(?<![\w./~-]/))(?:[\w.-]{1,64}/){0,6}?(?:home|Users)/[^/\s:;,\"'<>()\[\]]{1,64}"),
         "~",
     ),
     _Rule("\\", ("users\\",), re.compile(r"(?i)\b[a-z]:\\{1,2}Users\\{1,2}[^\\\s:;,\"'<>()\[\]]{1,64}"), "~"),
-    _Rule("/", ("/root",), re.compile(r"(?:(?<=file://)|(?<![\w./~-]))/root(?=[/\s:;,\"')\]]|$)"), "~"),
-)
-_RULES_BY_GATE: Final = tuple(
-    (gate, tuple(rule[1:] for rule in rules)) for gate, rules in groupby(_RULES, key=lambda rule: rule.gate)
+    _Rule("/", ("/root",), re.compile(r"/root(?:(?<=file:///root)|(?<![\w./~-]/root))(?=[/\s:;,\"')\]]|$)"), "~"),
 )
 _EMAIL: Final = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 _SECRET_KEY: Final = re.compile(rf"(?i)(?:{_STRONG})|(?:{_WEAK}|[a-z0-9]token)$|\bdsn$")
@@ -211,23 +208,25 @@ def _without_digits(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass").translate(None, _DIGITS)
 
 
-def _literals_by_character() -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """All rules' literals without their digits, each under a character that a text with it must have, if there is one.
+def _rules_by_literal() -> Mapping[str, Mapping[str, frozenset[int]]]:
+    """The numbers of the rules by a literal of theirs without its digits, under a character that a text with it has.
 
     A text that contains a literal contains it without digits when both are rid of them: what is left out in both is
-    the same. So a text without any of these, once rid of its digits, is one that no rule would be tried on.
+    the same. So all texts that are alike but for their digits are tried on the same rules.
     """
-    grouped: dict[str, set[str]] = {}
-    for rule in _RULES:
+    grouped: dict[str, dict[str, frozenset[int]]] = {}
+    for number, rule in enumerate(_RULES):
         for literal in rule.literals:
+            bare = _without_digits(literal).decode()
             punctuation = next((one for one in literal if not one.isalnum()), "")
             for character in punctuation or rule.gate or [""]:
-                grouped.setdefault(character, set()).add(_without_digits(literal).decode())
-    return tuple((character, tuple(sorted(literals))) for character, literals in sorted(grouped.items()))
+                literals = grouped.setdefault(character, {})
+                literals[bare] = literals.get(bare, frozenset()) | {number}
+    return grouped
 
 
-_LITERALS: Final = _literals_by_character()
-_harmless: Final[set[bytes]] = set()  # texts without their digits
+_BY_LITERAL: Final = _rules_by_literal()
+_known: Final[dict[bytes, tuple[_Rule, ...]]] = {}  # the rules to try on a text, by what it is without its digits
 
 
 # Letters that a pattern takes for an s or an i where it ignores case, beside those that lower case makes of others.
@@ -244,54 +243,36 @@ def _lowered(text: str) -> str:
     return text.lower() if text.isascii() else text.translate(_LIKE_ASCII).lower()
 
 
-def _is_suspicious(shape: bytes) -> bool:
+def _learn_rules(shape: bytes) -> tuple[_Rule, ...]:
     lowered = _lowered(shape.decode("utf-8", "surrogatepass"))
-    for character, literals in _LITERALS:
+    numbers: set[int] = set()
+    for character, literals in _BY_LITERAL.items():
         if character in lowered:
-            for literal in literals:
+            for literal, of_literal in literals.items():
                 if literal in lowered:
-                    return True
-    return False
-
-
-def _apply_rules(text: str) -> str:
-    """Again if something was found: what one rule takes out may be what hid the next from another."""
-    for _ in range(MAX_PASSES):
-        before, text = text, _apply_rules_once(text)
-        if text == before:
-            break
-    return text
-
-
-def _apply_rules_once(text: str) -> str:
-    lowered = _lowered(text)
-    for gate, rules in _RULES_BY_GATE:
-        for character in gate:
-            if character in lowered:
-                break
-        else:
-            if gate:
-                continue
-        for literals, pattern, replacement in rules:
-            for literal in literals:
-                if literal in lowered:
-                    text = pattern.sub(replacement, text)
-                    break
-    return text
+                    numbers |= of_literal
+    rules = tuple([_RULES[number] for number in sorted(numbers)])
+    if len(shape) <= _CACHE_MAX_CHARACTERS:
+        if len(_known) >= _CACHE_ENTRIES:
+            _known.clear()
+        _known[shape] = rules
+    return rules
 
 
 def scrub_new_text(text: str) -> str:
     """What `scrub_text` does, for a text of which only the like was seen before, such as a formatted message."""
-    if len(text) > _CACHE_MAX_CHARACTERS:
-        return _apply_rules(text)
-    shape = _without_digits(text)
-    if shape in _harmless:
-        return text
-    if _is_suspicious(shape):
-        return _apply_rules(text)
-    if len(_harmless) >= _CACHE_ENTRIES:
-        _harmless.clear()
-    _harmless.add(shape)
+    for _ in range(MAX_PASSES):  # what one rule takes out may be what hid the next from another
+        shape = _without_digits(text)
+        rules = _known.get(shape)
+        if rules is None:
+            rules = _learn_rules(shape)
+        if not rules:
+            return text
+        before = text
+        for _gate, _literals, pattern, replacement in rules:
+            text = pattern.sub(replacement, text)
+        if text == before:
+            return text
     return text
 
 
@@ -300,7 +281,7 @@ _scrub_cached = lru_cache(_CACHE_ENTRIES)(scrub_new_text)
 
 def scrub_text(text: str) -> str:
     """The text with secrets replaced by ``[redacted]`` and home folders by ``~``; twice is the same as once."""
-    return _scrub_cached(text) if len(text) <= _CACHE_MAX_CHARACTERS else _apply_rules(text)
+    return _scrub_cached(text) if len(text) <= _CACHE_MAX_CHARACTERS else scrub_new_text(text)
 
 
 def scrub_emails(text: str) -> str:

@@ -6,7 +6,6 @@ Started only if something is left: a receiver that was away, or descendants that
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import signal
 import sys
@@ -19,7 +18,7 @@ from typing import Final
 from instrumentation.sender import journals
 from instrumentation.sender.folder import RunFolder
 from instrumentation.sender.own_redaction import load
-from instrumentation.sender.sender import Report, Sender
+from instrumentation.sender.sender import Report, Sender, collect_seldom
 from instrumentation.settings import Settings
 
 __all__ = ["ship_folder", "start"]
@@ -130,7 +129,7 @@ def has_writers(folder: Path) -> bool:
 
 def main(folder: str) -> None:
     """The background process."""
-    gc.freeze()  # as `run` does
+    collect_seldom()
     os.chdir("/")
     with contextlib.suppress(OSError):
         os.nice(5)

@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import time
+from collections.abc import Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Final
@@ -24,6 +25,7 @@ _WORST_SUFFIX: Final = ".worst"
 KEEP_DAYS: Final = {50: 180, 40: 180, 30: 90, 20: 30, 0: 30}
 _UNSAFE: Final = re.compile(r"[^\w.-]+")
 _time_of: Final = itemgetter(0)
+_level_of: Final = itemgetter(1)
 
 
 def log_path(log_home: Path, pipeline: str, run_id: str) -> Path:
@@ -38,31 +40,24 @@ class RunLog:
         self.path = path
         self.trouble = ""
         self.worst = 0
-        self._pending: list[tuple[int, str]] = []
-        self._is_sorted = True
+        self._pending: list[tuple[int, int, str]] = []
         self._fd = -1
         self._size = 0
         self._part = 0
         self._noted_worst = -1
 
-    def add(self, time_ns: int, levelno: int, line: str) -> None:
-        """Takes a line; it is written when nothing earlier can still come."""
-        pending = self._pending
-        if pending and time_ns < pending[-1][0]:
-            self._is_sorted = False
-        pending.append((time_ns, line))
-        self.worst = max(self.worst, levelno)
+    def add(self, lines: Sequence[tuple[int, int, str]]) -> None:
+        """Takes lines with their times and levels; they are written when nothing earlier can still come."""
+        self._pending += lines
+        self.worst = max(self.worst, *map(_level_of, lines), 0)
 
     def flush(self, now_ns: int, *, everything: bool = False) -> None:
         """Writes what is old enough, or all of it."""
-        if not self._is_sorted:
-            self._pending.sort(key=_time_of)
-            self._is_sorted = True
-        count = len(self._pending)
-        if not everything:
-            count = bisect.bisect_right(self._pending, now_ns - HOLD_NS, key=_time_of)
-        ready = [line for _, line in self._pending[:count]]
-        del self._pending[:count]
+        pending = self._pending
+        pending.sort(key=_time_of)
+        count = len(pending) if everything else bisect.bisect_right(pending, now_ns - HOLD_NS, key=_time_of)
+        ready = [line for _, _, line in pending[:count]]
+        del pending[:count]
         if not ready:
             return
         try:

@@ -8,27 +8,28 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from instrumentation.sender import journals as files
 from instrumentation.sender.aside import set_aside
-from instrumentation.sender.entry import LOG, Entry
+from instrumentation.sender.entry import Entry
 from instrumentation.sender.journals import Journal, Line
 from instrumentation.sender.logfile import RunLog
 from instrumentation.sender.own_redaction import OwnRedaction
 from instrumentation.sender.parcels import Queue
-from instrumentation.sender.records import Record, entry_of, in_our_form, take_apart
+from instrumentation.sender.records import entry_of, take_apart
 from instrumentation.sender.relays import Relays
 from instrumentation.sender.sources import Source
 from instrumentation.sender.translation import translate
 
 __all__ = ["Greeter", "Observer", "Reader"]
 
-Observer = Callable[[Entry, Source], None]
+Observer = Callable[[Sequence[Entry], Source], None]
 Greeter = Callable[[dict[str, Any], Path], None]
 _RECORD: Final = b'{"k":"log",'
+_FROM_ELSEWHERE: Final = b',"p":'  # or a member of the extras, which is but a little slower
 
 
 class Reader:
@@ -115,26 +116,33 @@ class Reader:
             seen = size  # the last line of a dead process, cut off by a full disk: nothing follows, nothing can be read
             self._counts["torn"] += 1
         is_in_turn = journal.loaded == journal.seen and self.bulk.has_room
+        entries: list[Entry] = []
         bulk: list[tuple[Entry, int]] = []
         for line in lines:
             entry = self._entry_of(journal, line, is_new=True)
             if entry is None:
                 continue
-            if self._log is not None and entry.log_line:
-                self._log.add(entry.time, entry.levelno, entry.log_line)
-            if self._observe is not None:
-                self._observe(entry, journal.writer)
+            entries.append(entry)
             if entry.is_urgent and self.urgent.has_room:
                 journal.urgent[line.end] = line.start
                 journal.early.add(line.end)
                 self.urgent.put(journal, [(entry, line.end)])
             elif is_in_turn:
                 bulk.append((entry, line.end))
+        if entries:
+            self._show(entries, journal.writer)
         journal.seen = max(journal.seen, seen)
         if is_in_turn:
             self._queue(journal, bulk, journal.seen)
         journal.acknowledge()
         self.is_behind = self.is_behind or len(lines) > 1
+
+    def _show(self, entries: Sequence[Entry], source: Source) -> None:
+        """Gives what is new to the structured log and to who listens."""
+        if self._log is not None:
+            self._log.add([(entry.time, entry.levelno, entry.log_line) for entry in entries if entry.log_line])
+        if self._observe is not None:
+            self._observe(entries, source)
 
     def _refill(self, journal: Journal) -> None:
         """Takes what was left on disk, as much of it as there is room for."""
@@ -160,35 +168,26 @@ class Reader:
 
     def _entry_of(self, journal: Journal, line: Line, *, is_new: bool) -> Entry | None:
         """What a line becomes; None for one that tells of the journal itself, for a copy, for what is unreadable."""
+        data = line.data
         try:
-            if line.data.startswith(_RECORD) and self._redact is None:
-                text = line.data.decode()
-            else:
-                parsed = journal.parse(line)
-                if parsed is None:
-                    if is_new and self._greet and journal.header and line.start == 0:
-                        self._greet(journal.header, journal.path)
-                    return None
-                if self._redact is not None:
-                    parsed = self._redact(parsed)
-                if parsed["k"] != LOG:
-                    return translate(parsed, journal.writer)
-                text = in_our_form(parsed)
-            source = journal.source or journal.writer
-            record = take_apart(text, source)
-            if record.tail.more and "p" in record.tail.more and self.relays.is_copy(_identity(record)):
+            if data.startswith(_RECORD) and _FROM_ELSEWHERE not in data and self._redact is None:
+                source = journal.source or journal.writer
+                return entry_of(take_apart(data.decode(), source), source, is_new and self._log is not None)
+            parsed = journal.parse(line)
+            if parsed is None:
+                if is_new and self._greet and journal.header and line.start == 0:
+                    self._greet(journal.header, journal.path)
+                return None
+            if "p" in parsed and self.relays.is_copy(parsed):
                 self._counts["relayed"] += is_new
                 return None
-            return entry_of(record, source, is_new and self._log is not None)
+            if self._redact is not None:
+                parsed = self._redact(parsed)
+            return translate(parsed, journal.writer, with_log_line=is_new and self._log is not None)
         except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
             journal.bad_lines += 1  # torn by a full disk
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             journal.bad_lines += 1
             self._counts["refused"] += 1
-            set_aside(self._folder, line.data, f"not readable: {type(error).__name__}")
+            set_aside(self._folder, data, f"not readable: {type(error).__name__}")
         return None
-
-
-def _identity(record: Record) -> Mapping[str, object]:
-    """What `Relays` knows a record by."""
-    return {"p": record.tail.more["p"], "t": record.time, **record.site.place}

@@ -9,36 +9,30 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache, partial
+from typing import Any, Final
 
 from instrumentation import attributes as names
 from instrumentation.redaction import scrub_attributes, scrub_new_text, scrub_text
 from instrumentation.sender.encoding import encode_event_name, encode_log, encode_log_attributes, encode_template
 from instrumentation.sender.entry import LOG, MAX_TEXT_CHARACTERS, Entry, shorten
-from instrumentation.sender.sources import HEAD_NAMES, Site, Source, Tail, encode_json
+from instrumentation.sender.sources import HEAD_NAMES, Mould, Source, encode_json, members
 
 __all__ = ["Record", "entry_of", "in_our_form", "take_apart"]
 
-MAX_STAGES_KNOWN: Final = 10_000  # of one process
 ERROR_LEVELNO: Final = 40
 _MESSAGE: Final = ',"m":"'  # its first quote is none inside a text, where it would be escaped
-_ARGUMENTS: Final = ',"a":['
+_ARGUMENTS: Final = ',"a":['  # nor are these
 _start: Final = re.compile(r'\{"k":"log","u":([0-9]+),"t":(-?[0-9]+),').match
 _scan: Final = json.JSONDecoder().scan_once  # type: ignore[attr-defined] # what `raw_decode` wraps: value and end
 _quote: Final = json.encoder.encode_basestring_ascii
+_entry: Final[Callable[[Iterable[object]], Entry]] = partial(tuple.__new__, Entry)  # half the time of calling it
 
 
-class Record(NamedTuple):
-    """A line taken apart; ``message`` is a template where there are arguments."""
-
-    number: str
-    time: int
-    site: Site
-    message: str
-    arguments: Sequence[object]
-    tail: Tail
+# A line taken apart: number, time, what it shares with others, message (a template where there are arguments) and
+# arguments. A plain tuple, because a named one costs as much again as finding out what is in it.
+Record = tuple[str, int, Mould, str, Sequence[object]]
 
 
 def take_apart(text: str, source: Source, *, is_in_our_form: bool = False) -> Record:
@@ -51,23 +45,19 @@ def take_apart(text: str, source: Source, *, is_in_our_form: bool = False) -> Re
         start = _start(text)
         number, moment = start.groups()  # type: ignore[union-attr] # no match is an error like the others
         begin = start.end()  # type: ignore[union-attr]
+        at = text.find(_ARGUMENTS, begin)
+        if at > 0:
+            arguments, end = _scan(text, at + len(_ARGUMENTS) - 1)
+            mould = source.moulds.get((text[begin:at], text[end:]))
+            if mould is not None:  # most records come from where others came from
+                return number, int(moment), mould, mould.site.template, arguments
         at = text.index(_MESSAGE, begin)
         message, end = _scan(text, at + len(_MESSAGE) - 1)
+        arguments = ()
         if text.startswith(_ARGUMENTS, end):
-            head = text[begin:end]
-            arguments, end = _scan(text, end + len(_ARGUMENTS) - 1)
-        else:
-            head = text[begin:at]
-            arguments = ()
-        tail = text[end:]
-        return Record(
-            number,
-            int(moment),
-            source.sites.get(head) or source.site(head),
-            message,
-            arguments,
-            source.tails.get(tail) or source.tail(tail),
-        )
+            at = end
+            arguments, end = _scan(text, at + len(_ARGUMENTS) - 1)
+        return number, int(moment), source.mould(text[begin:at], text[end:]), message, arguments
     except (AttributeError, KeyError, TypeError, ValueError, StopIteration):
         if is_in_our_form:
             raise
@@ -96,42 +86,43 @@ def entry_of(record: Record, source: Source, with_log_line: bool) -> Entry:
     Raises:
         AttributeError, OverflowError, KeyError, TypeError, ValueError: what it holds is not what a record does.
     """
-    number, moment, site, message, arguments, tail = record
+    number, moment, mould, message, arguments = record
+    site, tail, attributes, ready, shown_last = mould
     own: dict[str, object] = {}
     body = _formatted(message, arguments, own) if arguments else scrub_new_text(shorten(message))
-    event_name = ""
-    if tail.more:
-        event_name = _read_more(tail, site, source.pid, own)
-    if event_name or source.models:
-        _name_model(tail, source, event_name, own)
-    if names.WANDB_RUN_URL in own:
-        source.wandb_runs[:] = [str(own[names.WANDB_RUN_URL])]
-    elif source.wandb_runs:
-        own[names.WANDB_RUN_URL] = source.wandb_runs[0]
-    uid = f"{source.token}-{number}"
-    ready = site.encoded + tail.encoded
-    attributes = site.attributes
-    if own or tail.attributes:
-        ready += encode_log_attributes(own)
-        attributes = {**attributes, **tail.attributes, **own}
-    if event_name:
-        ready += encode_event_name(event_name)
-    if not arguments and not tail.has_template:  # it is its own
-        ready += encode_template(body)
+    event_name = _read_more(mould, source, own) if tail.more else ""
+    if names.TEMPLATE not in attributes:  # the message is its own
         attributes = {**attributes, names.TEMPLATE: body}
-    return Entry(
-        LOG,
-        moment,
-        site.levelno,
-        site.levelno >= ERROR_LEVELNO or event_name != "",
-        site.scope,
-        encode_log(moment, time.time_ns(), body, uid, ready),
-        body,
-        event_name,
-        attributes,
-        tail.trace_id,
-        tail.span_id,
-        _log_line(moment, number, body, source, site, tail, own) if with_log_line else "",
+        ready += encode_template(body)
+    shown = source.shown
+    if own or tail.more:
+        attributes = {**attributes, **own}
+        ready += encode_log_attributes(own) + encode_event_name(event_name)
+        shown_last = members({"event": event_name, **own} if event_name else own) + shown_last
+        shown = f',"pid":{tail.more.get("p", source.pid)},"{names.RECORD_UID}":"{source.token}-'
+    log_line = ""
+    if with_log_line:
+        seconds, rest = divmod(moment, 1_000_000_000)
+        log_line = (
+            f'{{"time":"{_clock(seconds)}.{rest // 1000:06d}Z{site.shown_first}{_quote(body)}{shown}{number}"'
+            f"{shown_last}"
+        )
+    levelno = site.levelno
+    return _entry(
+        (
+            LOG,
+            moment,
+            levelno,
+            levelno >= ERROR_LEVELNO or event_name != "",
+            site.scope,
+            encode_log(moment, time.time_ns(), body, f"{source.token}-{number}", ready),
+            body,
+            event_name,
+            attributes,
+            tail.trace_id,
+            tail.span_id,
+            log_line,
+        )
     )
 
 
@@ -146,10 +137,11 @@ def _formatted(template: str, arguments: Sequence[object], own: dict[str, object
     return scrub_new_text(body if len(body) <= MAX_TEXT_CHARACTERS else shorten(body))
 
 
-def _read_more(tail: Tail, site: Site, own_pid: int, own: dict[str, object]) -> str:
-    """Takes what only this record has; returns the event's name, if it is one."""
+def _read_more(mould: Mould, source: Source, own: dict[str, object]) -> str:
+    """Takes what only this record has, and its process learns from it; returns the event's name, if it is one."""
+    tail = mould.tail
     more = tail.more
-    if more.get("p", own_pid) != own_pid:
+    if more.get("p", source.pid) != source.pid:
         own[names.PROCESS_PID] = more["p"]
     if "e" in more:
         failure = more["e"]
@@ -159,39 +151,17 @@ def _read_more(tail: Tail, site: Site, own_pid: int, own: dict[str, object]) -> 
             own[names.EXCEPTION_STACKTRACE] = scrub_text(shorten(failure["s"]))
     if "d" in more:
         for name, value in scrub_attributes(more["d"]).items():
-            if name not in site.attributes and name not in tail.attributes and name != names.TEMPLATE:
+            if name not in mould.attributes and name != names.TEMPLATE:
                 own.setdefault(name, value)
-    return str(more.get("ev", ""))
-
-
-def _name_model(tail: Tail, source: Source, event_name: str, own: dict[str, object]) -> None:
-    """Records in a stage of a model carry its name, and so does everything in a process that knows only one."""
-    models = source.models
-    given = own.get(names.MODEL_NAME)
-    if event_name == names.EVENT_STAGE_START and isinstance(given, str):
-        models[""] = given if models.get("", given) == given else ""
-        models[tail.stage] = given
-        if len(models) < MAX_STAGES_KNOWN:
-            models[tail.span_id] = given
-    elif models and given is None:
-        model = models.get(tail.span_id or "-") or models.get(tail.stage or "-") or models.get("")
-        if model:
-            own[names.MODEL_NAME] = model
-
-
-def _log_line(
-    moment: int, number: str, body: str, source: Source, site: Site, tail: Tail, own: Mapping[str, object]
-) -> str:
-    seconds, rest = divmod(moment, 1_000_000_000)
-    shown = f'{source.shown}{number}"'
-    if own or tail.more:
-        event = {"event": tail.more["ev"]} if "ev" in tail.more else {}
-        members = {"pid": tail.more.get("p", source.pid), names.RECORD_UID: f"{source.token}-{number}", **event, **own}
-        shown = f",{encode_json(members)[1:-1]}"
-    return (
-        f'{{"time":"{_clock(seconds)}.{rest // 1000:06d}Z{site.shown_first}{_quote(body)}{shown}{tail.shown}'
-        f"{site.shown_last}}}"
-    )
+    event_name = str(more.get("ev", ""))
+    model = own.get(names.MODEL_NAME)
+    if event_name == names.EVENT_STAGE_START and isinstance(model, str):
+        source.learn_model(model, tail)
+    if names.WANDB_RUN_URL in own:
+        source.learn_wandb_run(str(own[names.WANDB_RUN_URL]))
+    for name, value in source.surroundings(tail).items():
+        own.setdefault(name, value)
+    return event_name
 
 
 @lru_cache(64)

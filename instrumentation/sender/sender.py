@@ -6,6 +6,7 @@ does not fit waits on disk, where it already is. Nothing in here logs, so that s
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections import Counter
@@ -26,13 +27,20 @@ from instrumentation.sender.tidying import Tidier
 from instrumentation.sender.transport import Transport
 from instrumentation.settings import Settings
 
-__all__ = ["Report", "Sender"]
+__all__ = ["Report", "Sender", "collect_seldom"]
 
 POLL_S: Final = 0.25
 LAST_POLL_S: Final = 0.02  # at the end, when everybody waits for us
 BULK_FLUSH_S: Final = 0.2
 CATCH_UP_S: Final = 0.1
 SAVE_EVERY_S: Final = 0.5
+COLLECT_AFTER_OBJECTS: Final = 20_000
+
+
+def collect_seldom() -> None:
+    """For a process of our own: entries go without the help of a collection, which costs a tenth of each of them."""
+    gc.freeze()  # what is loaded by now stays
+    gc.set_threshold(COLLECT_AFTER_OBJECTS)
 
 
 @dataclass(frozen=True, slots=True)

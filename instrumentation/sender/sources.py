@@ -16,10 +16,11 @@ from instrumentation.redaction import scrub_text
 from instrumentation.sender.encoding import encode_ids, encode_log_attributes, encode_resource, encode_severity
 from instrumentation.sender.entry import shorten
 
-__all__ = ["HEAD_NAMES", "Site", "Source", "Tail", "encode_json", "severity_number"]
+__all__ = ["HEAD_NAMES", "Mould", "Site", "Source", "Tail", "encode_json", "members", "severity_number"]
 
-MAX_KNOWN: Final = 2048  # heads, and tails, of one process
-MAX_KNOWN_CHARACTERS: Final = 1024  # of one of them; longer ones are read anew
+MAX_KNOWN: Final = 2048  # heads, tails, and pairs of them, of one process
+MAX_KNOWN_CHARACTERS: Final = 1024  # of a head or a tail; longer ones are read anew
+MAX_STAGES_KNOWN: Final = 10_000  # of one process
 HEAD_NAMES: Final = ("n", "l", "g", "f", "o", "i", "h", "m")
 _OF_EVERY_LINE: Final = frozenset({*HEAD_NAMES, "k", "u", "t", "a"})
 _OF_A_PLACE: Final = frozenset({"tr", "sp", "st", "mt"})
@@ -34,11 +35,11 @@ class Site(NamedTuple):
 
     levelno: int
     scope: str
+    template: str  # as the program wrote it; empty where the message was given without arguments
     attributes: Mapping[str, object]
     encoded: bytes  # severity and attributes
     shown_first: str  # members of an object in the structured log: what stands before the message, with commas
     shown_last: str  # the attributes, with a comma before the first
-    place: Mapping[str, object]  # logger, line and thread as the line names them, by which a relayed record is known
 
 
 class Tail(NamedTuple):
@@ -47,16 +48,25 @@ class Tail(NamedTuple):
     trace_id: str
     span_id: str
     stage: str
-    has_template: bool
     attributes: Mapping[str, object]
     encoded: bytes  # attributes and ids
     shown: str  # in the structured log, with a comma before the first
     more: Mapping[str, Any]  # process, exception, extras and event, as the line names them
 
 
-@dataclass(frozen=True, slots=True)
+class Mould(NamedTuple):
+    """What all records of one site with one tail share, put together: all but number, time and message."""
+
+    site: Site
+    tail: Tail
+    attributes: Mapping[str, object]
+    encoded: bytes
+    shown_last: str  # in the structured log, behind what only this record has
+
+
+@dataclass(slots=True)
 class Source:
-    """The process that wrote a line: what its uids begin with, and its encoded resource."""
+    """The process that wrote a line: what its uids begin with, its encoded resource, and what it was heard to say."""
 
     token: str
     pid: int
@@ -64,8 +74,9 @@ class Source:
     shown: str  # in the structured log, up to a record's number, with a comma before the first
     sites: dict[str, Site] = field(default_factory=dict)
     tails: dict[str, Tail] = field(default_factory=dict)
+    moulds: dict[tuple[str, str], Mould] = field(default_factory=dict)  # by head and tail
     models: dict[str, str] = field(default_factory=dict)  # of its stages: by span id, and by name; "" of the only one
-    wandb_runs: list[str] = field(default_factory=list)  # the address of the W&B run that it opened last
+    wandb_run: str = ""  # the address of the W&B run that it opened last
 
     @classmethod
     def of(cls, run_resource: Mapping[str, object], token: str, pid: int) -> Source:
@@ -73,26 +84,62 @@ class Source:
         attributes = {**run_resource, names.SERVICE_INSTANCE_ID: token, names.PROCESS_PID: pid}
         return cls(token, pid, encode_resource(attributes), f',"pid":{pid},"{names.RECORD_UID}":"{token}-')
 
-    def site(self, head: str) -> Site:
-        """The call site of lines with this head, which is not among the known ones.
+    def mould(self, head: str, tail: str) -> Mould:
+        """What lines with this head and this tail share, which begins behind the message or the arguments.
 
         Raises:
-            KeyError, TypeError, ValueError: no head is like that.
+            KeyError, TypeError, ValueError: no head, or no tail, is like that.
         """
-        site = _site_of(json.loads(f"{{{head}}}"))
-        _remember(self.sites, head, site)
-        return site
+        known = self.moulds.get((head, tail))
+        if known is not None:
+            return known
+        site = self.sites.get(head)
+        if site is None:
+            site = _site_of(json.loads(f"{{{head}}}"))
+            _remember(self.sites, head, site, len(head))
+        place = self.tails.get(tail)
+        if place is None:
+            place = _tail_of(json.loads("{" + tail.removeprefix(",")))
+        if place.more:  # comes once
+            return self._mould(site, place, {})
+        _remember(self.tails, tail, place, len(tail))
+        mould = self._mould(site, place, self.surroundings(place))
+        _remember(self.moulds, (head, tail), mould, max(len(head), len(tail)))
+        return mould
 
-    def tail(self, text: str) -> Tail:
-        """What a line's tail says, which begins behind the message or the arguments; it is not among the known ones.
+    def surroundings(self, tail: Tail) -> dict[str, object]:
+        """The model and the W&B run that a record with this tail belongs to, as far as its process told."""
+        known: dict[str, object] = {}
+        models = self.models
+        if model := models.get(tail.span_id or "-") or models.get(tail.stage or "-") or models.get(""):
+            known[names.MODEL_NAME] = model
+        if self.wandb_run:
+            known[names.WANDB_RUN_URL] = self.wandb_run
+        return known
 
-        Raises:
-            KeyError, TypeError, ValueError: no tail is like that.
-        """
-        tail = _tail_of(json.loads("{" + text.removeprefix(",")))
-        if not tail.more:
-            _remember(self.tails, text, tail)
-        return tail
+    def learn_model(self, model: str, tail: Tail) -> None:
+        """A stage began that is about a model: its records carry the name, and all do while it is the only one."""
+        self.models[""] = model if self.models.get("", model) == model else ""
+        self.models[tail.stage] = model
+        if len(self.models) < MAX_STAGES_KNOWN:
+            self.models[tail.span_id] = model
+        self.moulds.clear()
+
+    def learn_wandb_run(self, address: str) -> None:
+        """A W&B run was opened: records carry its address from now on."""
+        if address != self.wandb_run:
+            self.wandb_run = address
+            self.moulds.clear()
+
+    @staticmethod
+    def _mould(site: Site, tail: Tail, surroundings: Mapping[str, object]) -> Mould:
+        return Mould(
+            site,
+            tail,
+            {**site.attributes, **tail.attributes, **surroundings},
+            site.encoded + tail.encoded + encode_log_attributes(surroundings),
+            members(surroundings) + tail.shown + site.shown_last + "}",
+        )
 
 
 def severity_number(levelno: int) -> int:
@@ -101,11 +148,11 @@ def severity_number(levelno: int) -> int:
     return _SEVERITY.get(floor, 1)
 
 
-def _remember(known: dict[str, Any], text: str, meaning: object) -> None:
-    if len(text) <= MAX_KNOWN_CHARACTERS:
+def _remember(known: dict[Any, Any], key: object, meaning: object, characters: int) -> None:
+    if characters <= MAX_KNOWN_CHARACTERS:
         if len(known) >= MAX_KNOWN:
             known.clear()
-        known[text] = meaning
+        known[key] = meaning
 
 
 def _site_of(head: Mapping[str, Any]) -> Site:
@@ -126,11 +173,11 @@ def _site_of(head: Mapping[str, Any]) -> Site:
     return Site(
         levelno,
         scope,
+        head.get("m", ""),
         attributes,
         encode_severity(severity_number(levelno), level) + encode_log_attributes(attributes),
         f'","level":{encode_json(level)},"logger":{encode_json(scope)},"message":',
-        _members(attributes),
-        {name: head[name] for name in ("g", "i", "h") if name in head},
+        members(attributes),
     )
 
 
@@ -148,13 +195,13 @@ def _tail_of(tail: Mapping[str, Any]) -> Tail:
         trace_id,
         span_id,
         tail.get("st", ""),
-        "mt" in tail,
         attributes,
         encode_log_attributes(attributes) + encode_ids(trace_id, span_id),
-        _members({**ids, **attributes}),
+        members({**ids, **attributes}),
         {name: value for name, value in tail.items() if name not in _OF_A_PLACE},
     )
 
 
-def _members(values: Mapping[str, object]) -> str:
+def members(values: Mapping[str, object]) -> str:
+    """An object's members as the structured log has them, with a comma before the first."""
     return f",{encode_json(values)[1:-1]}" if values else ""

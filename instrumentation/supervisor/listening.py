@@ -1,14 +1,16 @@
 """What the records tell while they pass: how bad it got, how long it has been silent, in which stage it is, who runs.
 
-Called from the sender's thread for every entry, read from the supervisor's; single assignments only, so no lock.
+Called from the sender's thread for all that it reads, read from the supervisor's; single assignments, so no lock.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from operator import attrgetter
 from typing import Final
 
 from instrumentation import attributes as names
@@ -24,6 +26,7 @@ MAX_STAGES: Final = 4_096  # names of stages, to say which functions never becam
 MAX_RECORD_CHARACTERS: Final = 300
 INFO: Final = 20
 ERROR: Final = 40
+_level_of: Final = attrgetter("levelno")
 # A hung download prints a line every few seconds for ever: these do not count as a sign of life.
 _NO_SIGN_OF_LIFE: Final = frozenset(
     {"urllib3", "requests", "httpx", "httpcore", "http", "botocore", "boto3", "s3transfer", "aiohttp", "websockets"}
@@ -59,36 +62,42 @@ class Listener:
     recent: dict[int, deque[str]] = field(default_factory=dict)  # by pid, its last records
     uncaught: dict[int, str] = field(default_factory=dict)  # by pid, the type of the exception that ended it
 
-    def hear(self, entry: Entry, source: Source) -> None:
-        """Takes note of one entry."""
-        if entry.kind != LOG:
-            return
-        attributes = entry.attributes
-        if entry.event_name == names.EVENT_STAGE_START:
-            self._begin(str(attributes.get(names.STAGE, "")))
-        elif entry.event_name == names.EVENT_STAGE_END and self.stage == attributes.get(names.STAGE):
-            self.stage = ""
-        if names.WANDB_RUN_URL in attributes:
-            self.wandb_run = str(attributes[names.WANDB_RUN_URL]) or self.wandb_run
-        if entry.span_id or names.STAGE in attributes:
-            self.latest[source.pid] = entry
-        if entry.levelno >= INFO and _is_sign_of_life(entry.scope):
-            self.last_heard = time.monotonic()
-            self.has_spoken = True
-        if entry.scope == OWN_LOGGER:
-            return
-        self.records += 1
-        self._remember(entry, source.pid)
-        self.worst = max(self.worst, entry.levelno)
-        if entry.levelno >= ERROR:
-            self.errors += 1
-        if attributes.get(names.UNCAUGHT):
-            self.uncaught[source.pid] = str(attributes.get(names.EXCEPTION_TYPE, ""))
+    def hear(self, entries: Sequence[Entry], source: Source) -> None:
+        """Takes note of what a process told, in its order."""
+        records = [entry for entry in entries if entry.kind == LOG]
+        self.wandb_run = source.wandb_run or self.wandb_run
+        for record in records:
+            if record.is_urgent:
+                self._mark(record, source.pid)
+        for record in reversed(records):
+            if record.span_id or names.STAGE in record.attributes:
+                self.latest[source.pid] = record
+                break
+        for record in reversed(records):
+            if record.levelno >= INFO and _is_sign_of_life(record.scope):
+                self.last_heard = time.monotonic()
+                self.has_spoken = True
+                break
+        of_program = [record for record in records if record.scope != OWN_LOGGER]
+        self.records += len(of_program)
+        self.worst = max([self.worst, *map(_level_of, of_program)])
+        self._remember([record.body for record in of_program if record.levelno >= INFO], source.pid)
 
-    def _begin(self, stage: str) -> None:
-        self.stage = stage
-        if len(self.stages) < MAX_STAGES:
-            self.stages.add(stage)
+    def _mark(self, record: Entry, pid: int) -> None:
+        """Takes note of an error, or of a step of the run."""
+        attributes = record.attributes
+        stage = str(attributes.get(names.STAGE, ""))
+        if record.event_name == names.EVENT_STAGE_START:
+            self.stage = stage
+            if len(self.stages) < MAX_STAGES:
+                self.stages.add(stage)
+        elif record.event_name == names.EVENT_STAGE_END and self.stage == stage:
+            self.stage = ""
+        if record.scope == OWN_LOGGER:
+            return
+        self.errors += record.levelno >= ERROR
+        if attributes.get(names.UNCAUGHT):
+            self.uncaught[pid] = str(attributes.get(names.EXCEPTION_TYPE, ""))
 
     def place_of(self, pid: int) -> Place:
         """Where a process was when it spoke last."""
@@ -104,14 +113,14 @@ class Listener:
         """What a process said last, a line per record."""
         return "\n".join(self.recent.get(pid, ()))
 
-    def _remember(self, entry: Entry, pid: int) -> None:
-        if entry.levelno < INFO:
+    def _remember(self, bodies: Sequence[str], pid: int) -> None:
+        if not bodies:
             return
         if pid not in self.recent:
             if len(self.recent) >= MAX_PROCESSES:
                 del self.recent[next(iter(self.recent))]
             self.recent[pid] = deque(maxlen=LAST_RECORDS)
-        self.recent[pid].append(entry.body[:MAX_RECORD_CHARACTERS])
+        self.recent[pid].extend(body[:MAX_RECORD_CHARACTERS] for body in bodies[-LAST_RECORDS:])
 
 
 @lru_cache(1024)

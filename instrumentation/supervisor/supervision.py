@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import re
 import signal
@@ -19,7 +18,7 @@ from instrumentation.child._pipeline_alerts_child import names as contract
 from instrumentation.sender import linger
 from instrumentation.sender.logfile import RunLog, keep_within, log_path
 from instrumentation.sender.own_redaction import OwnRedaction, load
-from instrumentation.sender.sender import Report, Sender
+from instrumentation.sender.sender import Report, Sender, collect_seldom
 from instrumentation.supervisor.descendants import Death, Descendants, become_subreaper
 from instrumentation.supervisor.ending import Ending
 from instrumentation.supervisor.launch import CHILD_PATH, Launch
@@ -96,7 +95,7 @@ class Supervision:
 
     def run(self) -> Outcome:
         """Follows the program and returns when it ended and as much was shipped as the budget allows."""
-        gc.freeze()  # what is loaded by now stays; to look through it again and again is a tenth of a record's cost
+        collect_seldom()
         program = self._launch.program
         self._teller.start(self._problems)
         if program is None:

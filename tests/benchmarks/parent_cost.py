@@ -54,17 +54,17 @@ CALLS: Final[Calls] = (
 )
 
 _SHIPPER: Final = """
-import gc, sys, time
+import sys, time
 from pathlib import Path
 from instrumentation.sender.logfile import RunLog
-from instrumentation.sender.sender import Sender
+from instrumentation.sender.sender import Sender, collect_seldom
 from instrumentation.settings import Settings
 from instrumentation.supervisor.listening import Listener
 folder = Path(sys.argv[1])
 sender = Sender(
     folder, Settings(endpoint=sys.argv[2], linger_seconds=0), log=RunLog(folder / "run.log"), observe=Listener().hear
 )
-gc.freeze()  # as `run` does
+collect_seldom()  # as `run` does
 start = time.process_time()
 sender.start()
 report = sender.stop(600)
@@ -114,8 +114,7 @@ def steps(folder: Path) -> dict[str, Callable[[], object]]:
 
     def file_them() -> None:
         written = next(logs)
-        for entry in entries:
-            written.add(entry.time, entry.levelno, entry.log_line)
+        written.add([(entry.time, entry.levelno, entry.log_line) for entry in entries])
         written.close()
 
     def in_all() -> None:
@@ -135,7 +134,7 @@ def steps(folder: Path) -> dict[str, Callable[[], object]]:
         "  of it: redact": lambda: [scrub_new_text(entry.body) for entry in entries],
         "  and the structured log's line": lambda: [entry_of(record, source, True) for record in records],
         "file them in the structured log": file_them,
-        "hear what they tell": lambda: [listener.hear(entry, source) for entry in entries],
+        "hear what they tell": lambda: listener.hear(entries, source),
         "queue them": lambda: Queue().put(journal, ((entry, 1) for entry in entries)),
         "encode a request": lambda: encode_request([(one.journal.resource, one.scope, one.messages) for one in batch]),
         "all of it, without HTTP": in_all,

@@ -78,7 +78,7 @@ def test_the_log_rotates_and_keeps_its_order(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("instrumentation.sender.logfile.ROTATE_BYTES", 1000)
     log = RunLog(log_path(tmp_path, "a/b", "run 1"))
     for number in range(100):
-        log.add(number, 30, f'{{"n":{number},"pad":"{"x" * 50}"}}')
+        log.add([(number, 30, f'{{"n":{number},"pad":"{"x" * 50}"}}')])
         log.flush(0, everything=True)
     log.close()
 
@@ -90,9 +90,9 @@ def test_the_log_rotates_and_keeps_its_order(tmp_path: Path, monkeypatch: pytest
 
 def test_a_line_that_comes_late_finds_its_place(tmp_path: Path) -> None:
     log = RunLog(tmp_path / "x.jsonl")
-    log.add(2_000_000_000, 20, "second")
+    log.add([(2_000_000_000, 20, "second")])
     log.flush(2_000_000_000)
-    log.add(1_000_000_000, 20, "first")
+    log.add([(1_000_000_000, 20, "first")])
 
     log.close()
 
@@ -107,7 +107,7 @@ def test_logs_are_kept_by_the_worst_level_that_their_run_reached(tmp_path: Path)
         ("ancient-error", 50, 400),
     ):
         log = RunLog(tmp_path / "p" / f"{name}.jsonl")
-        log.add(1, worst, "x")
+        log.add([(1, worst, "x")])
         log.close()
         os.utime(log.path, (time.time() - age_days * DAY_S,) * 2)
 
@@ -119,7 +119,7 @@ def test_logs_are_kept_by_the_worst_level_that_their_run_reached(tmp_path: Path)
 def test_over_the_cap_the_mildest_and_oldest_go_first(tmp_path: Path) -> None:
     for name, worst, age_days in (("a", 20, 2), ("b", 20, 1), ("c", 40, 3)):
         log = RunLog(tmp_path / "p" / f"{name}.jsonl")
-        log.add(1, worst, "x" * 999)
+        log.add([(1, worst, "x" * 999)])
         log.close()
         os.utime(log.path, (time.time() - age_days * DAY_S,) * 2)
 
@@ -131,7 +131,7 @@ def test_over_the_cap_the_mildest_and_oldest_go_first(tmp_path: Path) -> None:
 def test_a_disk_that_takes_no_log_is_remembered_and_not_raised(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     log = RunLog(tmp_path / "file" / "x.jsonl")
-    log.add(1, 20, "x")
+    log.add([(1, 20, "x")])
 
     log.flush(0, everything=True)
 

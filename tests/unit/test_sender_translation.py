@@ -112,6 +112,18 @@ def test_records_in_a_stage_of_a_model_carry_its_name() -> None:
     assert attributes_of(line(), source)["pipeline.model.name"] == "heron"
 
 
+def test_a_record_from_a_known_place_carries_what_its_process_told_meanwhile() -> None:
+    source = Source.of({}, "c5", 1)
+    opened = [f"https://wandb.test/kim/p/runs/{name}" for name in ("a1", "b2")]
+    told = [attributes_of(line(), source).get("pipeline.wandb.run.url")]
+
+    for address in opened:
+        translate(line(d={"pipeline.wandb.run.url": address}), source)
+        told.append(attributes_of(line(), source)["pipeline.wandb.run.url"])
+
+    assert told == [None, *opened]
+
+
 def test_a_process_of_two_models_names_one_only_where_it_is_sure() -> None:
     source = Source.of({}, "c4", 1)
     for model, span in (("heron", "aa"), ("oak", "bb")):
