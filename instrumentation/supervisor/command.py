@@ -6,6 +6,7 @@ What is imported here, the program waits for.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import resource
 import signal
@@ -17,7 +18,8 @@ from instrumentation.child._pipeline_alerts_child import names as contract
 from instrumentation.settings import Settings
 from instrumentation.supervisor.arguments import Arguments
 from instrumentation.supervisor.launch import Launch
-from instrumentation.supervisor.spawning import NOT_EXECUTABLE_EXIT_CODE, NOT_FOUND_EXIT_CODE
+from instrumentation.supervisor.outer import is_followed, without_outer
+from instrumentation.supervisor.spawning import NOT_EXECUTABLE_EXIT_CODE, NOT_FOUND_EXIT_CODE, SHELL
 
 if TYPE_CHECKING:
     from instrumentation.supervisor.ending import Ending
@@ -25,22 +27,30 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
+_STDERR: Final = 2
 _IGNORED_BY_PYTHON: Final = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
 def run(arguments: Arguments, environ: Mapping[str, str] = os.environ) -> NoReturn:
     """Runs the program under supervision and ends this process like the program ended."""
+    _hold_closed_streams()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     command, limits = arguments.program, arguments.limits
     if arguments.stages:
         environ = {**environ, contract.ENV_STAGES: ",".join(arguments.stages)}
-    settings = Settings.from_environ(environ, arguments.pipeline)
-    if settings.disabled or contract.ENV_RUN_FOLDER in environ:
-        _become(command)  # switched off; or inside of another `run`, which follows this program as it is
+    if is_followed(environ):
+        _become(command, environ, mask)  # inside of another `run`, which follows this program as it is
+    environ = without_outer(environ)
     try:
+        settings = Settings.from_environ(environ, arguments.pipeline)
+        if settings.disabled:
+            _become(command, environ, mask)
         launch = Launch.of(command, settings, environ, wants_stacks=bool(limits.silent_after_s))
-    except OSError as error:
-        _say_on_terminal(f"not supervised, there is no place for the run's journal: {error.strerror or error}")
-        _become(command)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with us, the program runs
+        is_place = isinstance(error, OSError)
+        reason = "there is no place for the run's journal" if is_place else type(error).__name__
+        _say_on_terminal(f"not supervised, {reason}: {error}")
+        _become(command, environ, mask)
     if launch.failure is not None:
         _say(str(launch.failure))  # as a shell would; there is no program whose output it could be taken for
     try:
@@ -59,11 +69,24 @@ def run(arguments: Arguments, environ: Mapping[str, str] = os.environ) -> NoRetu
     _end_like(outcome.ending)
 
 
-def _become(command: Sequence[str]) -> NoReturn:
+def _hold_closed_streams() -> None:
+    """What we open must not become the stdout of anybody; the program finds its streams closed all the same."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        pass
+    os.close(fd)
+
+
+def _become(command: Sequence[str], environ: Mapping[str, str], mask: set[int | signal.Signals]) -> NoReturn:
     for number in _IGNORED_BY_PYTHON:
         signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     try:
-        os.execvp(command[0], list(command))  # noqa: S606 - that is what the command is for
+        try:
+            os.execvpe(command[0], list(command), environ)  # noqa: S606 - that is what the command is for
+        except OSError as error:
+            if error.errno != errno.ENOEXEC:
+                raise
+            os.execve(SHELL, [SHELL, *command], environ)  # noqa: S606
     except OSError as error:
         _say(f"{command[0]}: {error.strerror}")
         os._exit(NOT_FOUND_EXIT_CODE if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE_EXIT_CODE)
@@ -121,11 +144,13 @@ def _last_line(pipeline: str, outcome: Outcome, endpoint: str) -> str:
 def _say_on_terminal(text: str) -> None:
     """For a person, and never into a file or a pipe that a machine may read."""
     with contextlib.suppress(OSError, ValueError):
-        if sys.stderr.isatty():
+        if sys.stderr is not None and sys.stderr.isatty():
             _say(text)
 
 
 def _say(text: str) -> None:
+    if sys.stderr is None:
+        return  # it was closed when we started
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(f"pipeline-alerts: {text}\n")
         sys.stderr.flush()

@@ -79,7 +79,7 @@ class Descendants:
 
     child_path: str
     program_pid: int = 0
-    own_pids: Sequence[int] = ()  # of the copiers of its output
+    own_pids: Sequence[int] = ()  # what runs beside the program and is not of it
     _watched: dict[int, _Watched] = field(default_factory=dict)
     _argv_of: dict[int, tuple[str, ...]] = field(default_factory=dict)
     _first_seen: dict[int, float] = field(default_factory=dict)

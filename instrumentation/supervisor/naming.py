@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-__all__ = ["name_of"]
+__all__ = ["name_of", "working_folder"]
 
 _INTERPRETERS: Final = ("python", "pypy", "bash", "sh", "zsh", "uv", "conda", "env", "time", "nice")
 _SAYS_NOTHING: Final = frozenset({"main", "run", "__main__", "app", "start", "job"})
@@ -20,5 +20,13 @@ def name_of(command: Sequence[str]) -> str:
     path = Path(words[0])
     stem = path.stem if path.suffix in {".py", ".sh"} else path.name
     if stem in _SAYS_NOTHING:
-        return (Path.cwd() / path).parent.name or stem
-    return stem
+        return ((working_folder() or Path()) / path).parent.name or stem
+    return stem or path.name or "command"
+
+
+def working_folder() -> Path | None:
+    """Where we are; None if that folder was removed."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return None

@@ -13,11 +13,13 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import signal
 import socket
 import stat
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
+
+from instrumentation.supervisor.bystander import block_all, close_all_but
 
 __all__ = ["Output", "Tails", "last_lines"]
 
@@ -149,57 +151,58 @@ class _Copier:
 
 
 def _copy(source: int, target: int, questions: socket.socket) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_IGN)  # it ends with the program's output, not before
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTSTP, signal.SIGCONT})
-    _close_all_but({source, target, questions.fileno()})
+    block_all()  # it ends with the program's output, not before; a write to a reader that is gone raises
+    close_all_but({source, target, questions.fileno()})
+    watch = select.poll()
+    watch.register(source, select.POLLIN)
+    watch.register(questions, select.POLLIN)
+    if not _has_name(target):
+        watch.register(target, 0)  # only to learn that its reader is gone
     tail = b""
     is_asked = False
-    is_open = True
-    while is_open or is_asked:
-        ready = select.select(([source] if is_open else []) + [questions], (), (), 0 if is_asked else None)[0]
+    while True:
+        ready = {fd for fd, _ in watch.poll(0 if is_asked else None)}
+        if target in ready:
+            break  # the program learns of it as it would without us, from its next write or by looking
         if source in ready:
             data = os.read(source, _COPY_BYTES)
-            is_open = bool(data)
             tail = (tail + data)[-KEPT_BYTES:]
-            while data:
-                data = data[
-                    os.write(target, data) :
-                ]  # a reader that went away ends us, and so the program's next write
-            if not is_open:
-                os.close(target)
-                os.close(source)
-                _wait_for_question(questions, tail)
-                return
+            if not data or not _write_all(target, data):
+                break
         elif is_asked:
-            questions.sendall(len(tail).to_bytes(4, "big") + tail)
+            _answer(questions, tail)
             is_asked = False
-        if questions in ready and not is_asked:
-            asked = questions.recv(1)
-            is_asked = asked == b"?"
-            if not asked:
-                questions.close()
-                _copy_on(source, target)
-                return
+        if questions.fileno() in ready and not is_asked:
+            is_asked = questions.recv(1) == b"?"
+            if not is_asked:
+                watch.unregister(questions)  # the supervisor is gone, the program goes on
+    os.close(target)
+    os.close(source)
+    if is_asked or questions.recv(1) == b"?":
+        _answer(questions, tail)
 
 
-def _wait_for_question(questions: socket.socket, tail: bytes) -> None:
-    if questions.recv(1) == b"?":
+def _write_all(target: int, data: bytes) -> bool:
+    """Says whether it was taken; not by a reader that is gone."""
+    try:
+        while data:
+            data = data[os.write(target, data) :]
+    except OSError:
+        return False
+    return True
+
+
+def _answer(questions: socket.socket, tail: bytes) -> None:
+    with contextlib.suppress(OSError):
         questions.sendall(len(tail).to_bytes(4, "big") + tail)
 
 
-def _copy_on(source: int, target: int) -> None:
-    while data := os.read(source, _COPY_BYTES):
-        while data:
-            data = data[os.write(target, data) :]
-
-
-def _close_all_but(kept: set[int]) -> None:
-    edge = 0
-    for fd in sorted(kept):
-        os.closerange(edge, fd)
-        edge = fd + 1
-    os.closerange(edge, 1024)
+def _has_name(pipe: int) -> bool:
+    """Whether it is one in the file system, to which another reader may come when one goes."""
+    try:
+        return not str(Path(f"/proc/self/fd/{pipe}").readlink()).startswith("pipe:")
+    except OSError:
+        return True
 
 
 def _kind_of(fd: int) -> str:
@@ -207,6 +210,8 @@ def _kind_of(fd: int) -> str:
         mode = os.fstat(fd).st_mode
     except OSError:
         return "closed stream"
+    if not os.get_inheritable(fd):
+        return "closed stream"  # whose place we hold
     if os.isatty(fd):
         return "terminal"
     if stat.S_ISREG(mode):

@@ -8,10 +8,11 @@ import re
 from pathlib import Path
 from typing import Final
 
-__all__ = ["argv_of", "below", "catches", "children_of", "executable_of", "is_python", "state_of"]
+__all__ = ["argv_of", "below", "catches", "children_of", "executable_of", "is_python", "parents", "state_of"]
 
 _PYTHON: Final = re.compile(r"^(?:python|pypy)[\d.]*$")
 _CAUGHT: Final = re.compile(rb"^SigCgt:\s+([0-9a-f]+)$", re.MULTILINE)
+_PARENT: Final = re.compile(rb"^PPid:\s+(\d+)$", re.MULTILINE)
 _STATE: Final = re.compile(rb"^State:\s+(.+)$", re.MULTILINE)
 
 
@@ -32,6 +33,17 @@ def children_of(pid: int) -> list[int]:
     with contextlib.suppress(OSError):
         for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - some thousand times an hour
             found += map(int, Path(f"/proc/{pid}/task/{task}/children").read_bytes().split())
+    return found
+
+
+def parents(pid: int | str = "self") -> list[int]:
+    """The pids of a process's parent, its parent's and so on; as far as they are seen from here."""
+    found: list[int] = []
+    while match := _PARENT.search(_status(pid)):
+        pid = int(match[1])
+        if not pid:
+            break
+        found.append(pid)
     return found
 
 
@@ -59,7 +71,7 @@ def argv_of(pid: int) -> tuple[str, ...]:
 
 
 def catches(pid: int, number: int) -> bool:
-    """Whether a process has a handler for a signal; the signal would end many that have none."""
+    """Whether a process has a handler for a signal."""
     found = _CAUGHT.search(_status(pid))
     return found is not None and bool(int(found[1], 16) >> (number - 1) & 1)
 
@@ -76,7 +88,7 @@ def state_of(pid: int) -> str:
     return found[1].decode("ascii") + (f", in {waits_in}" if waits_in not in {"", "0"} else "")
 
 
-def _status(pid: int) -> bytes:
+def _status(pid: int | str) -> bytes:
     try:
         return Path(f"/proc/{pid}/status").read_bytes()
     except OSError:

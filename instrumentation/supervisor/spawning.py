@@ -1,8 +1,9 @@
 """Starts the program with nothing of ours in its way, and passes on the signals that are meant for it.
 
 It stays in our process group and session, so that the terminal, job control and `kill -- -group` treat it as if we were
-not there. Signals are blocked here and read one by one: what the terminal sends reaches the program by itself, what
-somebody sends to us alone is forwarded. The program gets back the signal mask and dispositions that we were given.
+not there. Signals are blocked here and read one by one: what was sent to everybody reaches the program by itself (the
+bystander tells), what somebody sends to us alone is forwarded. The program gets back the signal mask and dispositions
+that we were given.
 """
 
 from __future__ import annotations
@@ -12,26 +13,31 @@ import errno
 import os
 import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
+
+from instrumentation.supervisor.bystander import Bystander
 
 __all__ = ["FORWARDED", "NotStarted", "Program", "block_signals"]
 
 SHELL: Final = "/bin/sh"
 NOT_FOUND_EXIT_CODE: Final = 127  # what shells answer
 NOT_EXECUTABLE_EXIT_CODE: Final = 126
-FORWARDED: Final = frozenset(
-    {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH}
-    | {signal.SIGALRM, signal.SIGCONT}
-)
-_FROM_TERMINAL: Final = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGWINCH, signal.SIGCONT})
+# All but those that nobody can hold back, that stop a job, or that our own faults and writes raise.
+FORWARDED: Final = frozenset(signal.valid_signals()) - {
+    *(signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU),
+    *(signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP, signal.SIGSYS),
+    *(signal.SIGPIPE, signal.SIGXFSZ),
+}
+_FROM_KEYBOARD: Final = frozenset({signal.SIGINT, signal.SIGQUIT})
 # Python ignores these at its own start; whoever started us most likely did not.
 _RESTORED: Final = tuple(
     one
     for name in ("SIGPIPE", "SIGXFSZ")
     if (one := getattr(signal, name, None)) and signal.getsignal(one) == signal.SIG_IGN
 )
-GROUP_SIGNAL_WAIT_S: Final = 0.02  # a signal to the whole group has ended the program by then, and needs no forwarding
+GROUP_SIGNAL_WAIT_S: Final = 0.02  # a signal for everybody has reached all by then, and mostly ended the program
 
 
 class NotStarted(Exception):
@@ -57,7 +63,7 @@ class Program:
     peak_memory: int = 0  # bytes, of the largest process in it that was waited for
     cpu_seconds: float = 0.0
     was_interrupted: bool = False  # the terminal sent an interrupt
-    stopped_by: list[int] = field(default_factory=list)  # signals that somebody sent to us for it
+    bystander: Bystander | None = None
 
     @classmethod
     def start(
@@ -82,7 +88,9 @@ class Program:
                 # A script without a first line that names its interpreter is one for the shell (POSIX execvp).
                 pid = os.posix_spawnp(SHELL, [SHELL, *command], dict(environ), **options)  # type: ignore[arg-type]
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise NotStarted(f"{command[0]}: command not found", NOT_FOUND_EXIT_CODE) from error
+            has_file = Path(command[0]).is_file()
+            what = "the interpreter in its first line is not there" if has_file else "command not found"
+            raise NotStarted(f"{command[0]}: {what}", NOT_FOUND_EXIT_CODE) from error
         except OSError as error:
             raise NotStarted(f"{command[0]}: {error.strerror}", NOT_EXECUTABLE_EXIT_CODE) from error
         return cls(pid)
@@ -111,16 +119,20 @@ class Program:
                 os.kill(self.pid, number)
 
     def _pass_on(self, info: signal.struct_siginfo) -> None:
-        is_from_terminal = info.si_code > 0 and info.si_signo in _FROM_TERMINAL
-        if is_from_terminal:
-            self.was_interrupted |= info.si_signo in {signal.SIGINT, signal.SIGQUIT}
+        number = info.si_signo
+        is_from_kernel = info.si_code > 0
+        self.was_interrupted |= is_from_kernel and number in _FROM_KEYBOARD
+        if is_from_kernel and (number == signal.SIGXCPU or self.bystander is None):
+            return  # our own use of the processor; or most likely from the terminal, to everybody
+        if info.si_pid == self.pid and not is_from_kernel:  # its own `kill 0`; it already has it
             return
-        if info.si_pid == self.pid:  # its own `kill 0`; it already has it
-            return
-        self.stopped_by.append(info.si_signo)
         end = signal.sigtimedwait({signal.SIGCHLD}, GROUP_SIGNAL_WAIT_S)
-        if end is None or not self._is_over():
-            self.send(info.si_signo)
+        if end is not None and self._is_over():
+            return
+        if self.bystander is not None and self.bystander.got(number):
+            signal.sigtimedwait({number}, 0)  # `timeout` sends it to us, and then to all
+            return
+        self.send(number)
 
     def _is_over(self) -> bool:
         return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None

@@ -105,7 +105,8 @@ class Supervision:
             return Outcome(Ending(failure.exit_code if failure else 1), 0, self._ship_and_clear(), self._folder.path)
         self._descendants.program_pid = program.pid
         self._oom.include(program.pid)
-        self._descendants.own_pids = self._launch.output.copier_pids
+        beside = [program.bystander.pid] if program.bystander else []
+        self._descendants.own_pids = [*self._launch.output.copier_pids, *beside]
         become_subreaper()
         self._sender.start()
         self._manifest.start()

@@ -129,7 +129,10 @@ class Reporter:
                 level = names.WARNING  # a person's wish; the parent reports the signal
             elif trace is not None and trace.tb_frame.f_back is not None:
                 level = names.ERROR  # printed by a library that called Python; the program went on
+            loaded = len(sys.modules)
             self.uncaught(error, "uncaught %s: %s", level=level)
+            if isinstance(error, KeyboardInterrupt) and len(sys.modules) != loaded:
+                _stay_interrupted()
         except Exception:
             pass
 
@@ -172,6 +175,17 @@ class Reporter:
             ),
             names.INFO,
         )
+
+
+def _stay_interrupted() -> None:
+    """Python ends by SIGINT after an interrupt that nobody caught, unless it evaluated some source text since.
+
+    Imports of ours may have, as named tuples do, and the exit code would be 1. So here it is again.
+    """
+    try:
+        exec("raise KeyboardInterrupt")  # noqa: S102 - the point
+    except KeyboardInterrupt:
+        pass
 
 
 def _name(value: object) -> str:

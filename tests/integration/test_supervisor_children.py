@@ -1,0 +1,138 @@
+"""Processes below a program under `run`: whatever environment they have, they are followed or named."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import venv
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers.receiver import Receiver
+from tests.servers.shipping import environ_towards
+from tests.servers.supervised import PYTHON, ROOT, RUN, TIMEOUT_S, attribute, run, run_until_told, told
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as started:
+        yield started
+
+
+@pytest.fixture
+def environ(tmp_path: Path, receiver: Receiver) -> dict[str, str]:
+    return environ_towards(receiver, tmp_path / "state")
+
+
+def test_a_shell_script_with_a_python_of_a_bare_environment_is_covered(
+    environ: dict[str, str], receiver: Receiver, tmp_path: Path
+) -> None:
+    venv.create(tmp_path / "bare", with_pip=False, symlinks=True)
+    site = next((tmp_path / "bare" / "lib").glob("python3*/site-packages"))
+    (site / "sitecustomize.py").write_text("import sys; sys.stdout.write('own sitecustomize\\n')\n")
+    program = tmp_path / "program.py"
+    program.write_text("import logging\nlogging.error('bare error')\n1 / 0\n")
+    script = tmp_path / "run.sh"
+    script.write_text(
+        f"#!/bin/sh\n{tmp_path}/bare/bin/python {program}\n{tmp_path}/bare/bin/python -c 'import os; os.abort()'\n"
+    )
+    script.chmod(0o700)
+    bare = {name: value for name, value in environ.items() if name != "PYTHONPATH"}
+
+    plain = subprocess.run([str(script)], env=bare, capture_output=True, timeout=TIMEOUT_S)
+    done = run(bare, str(script))
+
+    assert (done.returncode, done.stdout) == (plain.returncode, plain.stdout)
+    bodies = [record.body.string_value for record in receiver.records()]
+    assert "bare error" in bodies
+    uncaught = next(record for record in receiver.records() if attribute(record, "pipeline.uncaught"))
+    assert "ZeroDivisionError" in str(attribute(uncaught, "exception.stacktrace"))
+    assert {attribute(record, "pipeline.process.signal") for record in told(receiver, "pipeline.process.died")} == {
+        "SIGABRT"
+    }
+
+
+def test_a_grandchild_that_is_killed_is_told_with_its_stage_and_model(
+    environ: dict[str, str], receiver: Receiver
+) -> None:
+    model = (
+        "from instrumentation import stage; import os, time\n"
+        "import logging; logging.basicConfig(level=20)\n"
+        "with stage('train', model='heron'):\n    logging.info('epoch 7'); time.sleep(0.5); os.kill(os.getpid(), 9)"
+    )
+    main = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {model!r}])"
+
+    assert run(environ, PYTHON, "-c", main).returncode == 0
+
+    (died,) = told(receiver, "pipeline.process.died")
+    assert attribute(died, "pipeline.model.name") == "heron"
+    assert attribute(died, "cicd.pipeline.task.name") == "train"
+    assert str(attribute(died, "pipeline.process.last_records")).endswith("epoch 7")
+    assert died.severity_number in {17, 21}  # on kernels before 6.15 it is known that, but not how
+
+
+def test_a_python_that_was_not_reached_is_named_with_the_reason(environ: dict[str, str], receiver: Receiver) -> None:
+    program = f'{PYTHON} -c "import os, time\nwhile not os.path.exists(\\"told\\"): time.sleep(0.05)"'
+
+    run_until_told(
+        environ, receiver, lambda record: "not followed" in record.body.string_value,
+        "--", "sh", "-c", f"env -i {program}",
+    )  # fmt: skip
+
+    texts = [record.body.string_value for record in receiver.records() if "not followed" in record.body.string_value]
+    assert len(texts) == 1
+    assert "cleared environment" in texts[0]
+
+
+def test_an_attached_environment_is_reached_though_its_variables_are_cleared(
+    environ: dict[str, str], receiver: Receiver, tmp_path: Path
+) -> None:
+    venv.create(tmp_path / "bare", with_pip=False, symlinks=True)
+    attach = [sys.executable, "-m", "alert_bridge.cli", "attach", str(tmp_path / "bare")]
+    assert subprocess.run(attach, env=environ, cwd=ROOT, capture_output=True).returncode == 0
+
+    run(environ, "sh", "-c", f"env -i {tmp_path}/bare/bin/python -c 'import logging; logging.error(\"reached\")'")
+    assert subprocess.run([*attach, "--remove"], env=environ, cwd=ROOT, capture_output=True).returncode == 0
+
+    assert "reached" in [record.body.string_value for record in receiver.records()]
+    assert not list((tmp_path / "bare").rglob("pipeline_alerts.pth"))
+
+
+def test_a_daemon_that_outlives_the_program_does_not_hold_it_and_is_shipped_later(
+    environ: dict[str, str], receiver: Receiver
+) -> None:
+    daemon = "import logging, time; time.sleep(2); logging.error('late word')"
+    started = time.monotonic()
+
+    done = subprocess.run(
+        [*RUN, "--", "sh", "-c", f'{PYTHON} -c "{daemon}" & exit 0'],
+        env={**environ, "PIPELINE_ALERTS_LINGER_SECONDS": "30"}, cwd=ROOT, stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=TIMEOUT_S,
+    )  # fmt: skip
+    took = time.monotonic() - started
+
+    ends_at = time.monotonic() + 20
+    while "late word" not in [record.body.string_value for record in receiver.records()]:
+        assert time.monotonic() < ends_at
+        time.sleep(0.05)
+    assert done.returncode == 0
+    assert took < 15
+
+
+def test_no_secret_and_nothing_of_ours_in_otel_variables_reaches_the_program(
+    environ: dict[str, str], receiver: Receiver, tmp_path: Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("s3cret")
+    given = {**environ, "PIPELINE_ALERTS_INGEST_TOKEN_FILE": str(token)}
+
+    done = run(given, PYTHON, "-c", "import os, json; print(json.dumps(dict(os.environ)))")
+
+    seen = json.loads(done.stdout)
+    assert {name: value for name, value in seen.items() if name.startswith("OTEL_")} == {"OTEL_LOGS_EXPORTER": "none"}
+    assert "s3cret" not in done.stdout.decode()
+    assert not seen["PYTHONPATH"].endswith(":")
