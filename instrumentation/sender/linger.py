@@ -27,6 +27,7 @@ _ROOT: Final = str(Path(__file__).resolve().parent.parent.parent)
 _PROGRAM: Final = (
     "import sys; sys.path.append(sys.argv[1]); from instrumentation.sender.linger import main; main(sys.argv[2])"
 )
+STDERR: Final = 2
 LOCK_LOOK_S: Final = 0.2
 MAX_ADOPTED: Final = 4  # at once, by one run
 LOOK_EVERY_S: Final = 0.25
@@ -46,6 +47,7 @@ def start(folder: Path, settings: Settings, environ: Mapping[str, str]) -> int:
         (os.POSIX_SPAWN_OPEN, 0, null, os.O_RDONLY, 0),
         (os.POSIX_SPAWN_OPEN, 1, null, os.O_WRONLY, 0),
         (os.POSIX_SPAWN_OPEN, 2, null, os.O_WRONLY, 0),
+        *((os.POSIX_SPAWN_CLOSE, fd) for fd in _inherited()),
     ]
     argv = [sys.executable, "-I", "-c", _PROGRAM, _ROOT, str(folder)]
     try:
@@ -55,6 +57,17 @@ def start(folder: Path, settings: Settings, environ: Mapping[str, str]) -> int:
             return os.posix_spawn(sys.executable, argv, kept, file_actions=actions, setpgroup=0, setsigmask=())
         except OSError:
             return 0
+
+
+def _inherited() -> list[int]:
+    """The descriptors beside the streams that whoever started us gave to all: a lock, a pipe that somebody reads."""
+    found = []
+    with contextlib.suppress(OSError):
+        for fd in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208 - numbers
+            with contextlib.suppress(OSError):  # the listing's own is closed by now
+                if fd > STDERR and os.get_inheritable(fd):
+                    found.append(fd)
+    return found
 
 
 def adopt(settings: Settings, environ: Mapping[str, str]) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers.receiver import Receiver
-from tests.servers.shipping import environ_towards
+from tests.servers.shipping import environ_towards, wait_until_shipped
 from tests.servers.supervised import PYTHON, ROOT, RUN, TIMEOUT_S, attribute, run, run_until_told, told
 
 
@@ -121,6 +121,24 @@ def test_a_daemon_that_outlives_the_program_does_not_hold_it_and_is_shipped_late
         time.sleep(0.05)
     assert done.returncode == 0
     assert took < 15
+
+
+def test_what_goes_on_shipping_holds_no_lock_and_no_pipe_of_whoever_started_the_run(
+    environ: dict[str, str], receiver: Receiver, tmp_path: Path
+) -> None:
+    receiver.go_away()
+    run_it = f"{' '.join(RUN)} -- true"
+    # As crontabs have it; and a shell that reads another descriptor than stdout.
+    script = f"( flock -n 9 && {run_it} ) 9>lock; flock -n lock echo free; seen=$({run_it} 3>&1 >/dev/null); echo read"
+
+    done = subprocess.run(
+        ["bash", "-c", script], env={**environ, "PIPELINE_ALERTS_LINGER_SECONDS": "600"}, cwd=tmp_path,
+        stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT_S,
+    )  # fmt: skip
+    receiver.come_back()
+    wait_until_shipped(environ)
+
+    assert done.stdout == b"free\nread\n"
 
 
 def test_no_secret_and_nothing_of_ours_in_otel_variables_reaches_the_program(
