@@ -46,10 +46,7 @@ class CurrentSpan:
     def end(self) -> None:
         """It is over; what was around it is current again, if that is not over too: they may end in any order."""
         self.has_ended = True
-        with contextlib.suppress(*_NOT_AS_KNOWN):
-            trace, context = sys.modules["opentelemetry.trace"], sys.modules["opentelemetry.context"]
-            while (ours := getattr(trace.get_current_span(), _OURS, None)) is not None and ours.has_ended:
-                context.attach(ours.outside)
+        _leave_ended()
 
     def pause(self) -> None:
         """What was around it is current until it is resumed."""
@@ -71,8 +68,16 @@ class CurrentSpan:
 
 def current() -> tuple[str, str] | None:
     """Trace id and span id of OpenTelemetry's current span; None outside of any."""
+    _leave_ended()  # one may have ended in another thread
     with contextlib.suppress(*_NOT_AS_KNOWN):
         context = sys.modules["opentelemetry.trace"].get_current_span().get_span_context()
         if context.is_valid:
             return f"{context.trace_id:032x}", f"{context.span_id:016x}"
     return None
+
+
+def _leave_ended() -> None:
+    with contextlib.suppress(*_NOT_AS_KNOWN):
+        trace, context = sys.modules["opentelemetry.trace"], sys.modules["opentelemetry.context"]
+        while (ours := getattr(trace.get_current_span(), _OURS, None)) is not None and ours.has_ended:
+            context.attach(ours.outside)

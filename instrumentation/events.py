@@ -10,6 +10,9 @@ __all__ = ["log_line", "metric_line", "span_line"]
 
 _NAMES_OF_LEVELS: Final = {50: "CRITICAL", 40: "ERROR", 30: "WARNING", 20: "INFO", 10: "DEBUG"}
 OWN_LOGGER: Final = "pipeline_alerts"
+# Made once: `json.dumps` makes one for each call where it is asked for anything but its defaults.
+_json: Final = json.JSONEncoder(separators=(",", ":")).encode
+_json_of_any: Final = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
 def log_line(
@@ -52,7 +55,7 @@ def log_line(
         line["e"] = dict(zip("tms", failure, strict=True))
     if attributes:
         line["d"] = {name: value for name, value in attributes.items() if value not in (None, "")}
-    return json.dumps(line, separators=(",", ":"))
+    return _json(line)
 
 
 def span_line(
@@ -87,7 +90,7 @@ def span_line(
     }
     if events:
         line["ve"] = events
-    return json.dumps(line, separators=(",", ":"), default=str)
+    return _json_of_any(line)
 
 
 def metric_line(
@@ -109,4 +112,4 @@ def metric_line(
     line |= {"va": number_value, "d": dict(attributes or {})}
     if stage:
         line["st"] = stage
-    return json.dumps(line, separators=(",", ":"))
+    return _json(line)

@@ -26,6 +26,7 @@ __all__ = [
     "current_stage",
     "current_trace",
     "innermost",
+    "outwards",
     "parent_of",
     "work_for",
 ]
@@ -44,8 +45,8 @@ class Active:
     started_ns: int
     started: float
     outer: Active | None
-    told: list[BaseException] = field(default_factory=list)  # failures that a stage within told already
     has_ended: bool = False
+    pid: int = field(default_factory=os.getpid)  # of the process that began it
 
     @property
     def traceparent(self) -> str:
@@ -106,7 +107,7 @@ class Stay:
     @property
     def is_here(self) -> bool:
         """Whether it is this thread or task that is in the stage, itself or in one within."""
-        return any(one is self.active for one in _outwards(_current.get()))
+        return any(one is self.active for one in outwards(_current.get()))
 
     def end(self) -> None:
         """The stage is over."""
@@ -126,7 +127,7 @@ class Stay:
     def resume(self) -> None:
         """The stage goes on, around it whoever lets it."""
         outer = _current.get()
-        if not any(one is self.active for one in _outwards(outer)):
+        if not any(one is self.active for one in outwards(outer)):
             self.active.outer = outer
         _current.set(self._inside)
         for one in reversed(self._within()):
@@ -136,7 +137,7 @@ class Stay:
     def _within(self) -> list[Active]:
         """The stages from the innermost one out to this one."""
         found: list[Active] = []
-        for one in _outwards(self._inside):
+        for one in outwards(self._inside):
             found.append(one)
             if one is self.active:
                 break
@@ -186,10 +187,11 @@ def parent_of(outer: Active | None) -> tuple[str, str]:
 
 
 def _under_way(active: Active | None) -> Active | None:
-    return next((one for one in _outwards(active) if not one.has_ended), None)
+    return next((one for one in outwards(active) if not one.has_ended), None)
 
 
-def _outwards(active: Active | None) -> Iterator[Active]:
+def outwards(active: Active | None) -> Iterator[Active]:
+    """The stage, the one around it, and so on."""
     while active is not None:
         yield active
         active = active.outer

@@ -11,9 +11,9 @@ import functools
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Final, ParamSpec, Self, TypeVar, overload
+from typing import Any, Final, ParamSpec, Self, TypeVar, cast, overload
 
 from instrumentation import attributes as names
 from instrumentation import events, thread_tasks, wandb
@@ -21,7 +21,8 @@ from instrumentation.child._pipeline_alerts_child import imports
 from instrumentation.child._pipeline_alerts_child.failures import qualified, stack_trace
 from instrumentation.child._pipeline_alerts_child.values import describe
 from instrumentation.journal import Journal
-from instrumentation.place import Active, Stay, current_stage, current_trace, innermost, parent_of
+from instrumentation.misuse import say_once, text_of
+from instrumentation.place import Active, Stay, current_stage, current_trace, innermost, outwards, parent_of
 from instrumentation.running import journal as open_journal
 from instrumentation.wrapping import as_stage
 
@@ -31,6 +32,8 @@ INFO: Final = 20
 ERROR: Final = 40
 _LOGGER: Final = "instrumentation"
 _INTERNAL_SPAN: Final = 1
+_TOLD: Final = "_pipeline_alerts_told"  # on an exception: spans of the stages that need not tell it
+_IN_CLASSES: Final = (staticmethod, classmethod, property)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -40,32 +43,49 @@ R = TypeVar("R")
 def stage(name: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
 def stage(name: str | None = None, /, *, model: str | None = None, upstream: str | Iterable[str] = ()) -> Stage: ...
-def stage(name: Any = None, /, *, model: str | None = None, upstream: str | Iterable[str] = ()) -> Any:
-    """A named step, for `with` or as a decorator of a function: coroutine functions and generators too.
+def stage(name: Any = None, /, *, model: Any = None, upstream: Any = (), **unknown: object) -> Any:
+    """A named step, for `with`, `async with` or as a decorator of a function: coroutine functions and generators too.
+
+    Never raises: what is not as it should be is said once, as a WARNING of the run.
 
     Args:
         name: of the step; a decorated function's own name where it is left out.
         model: the model that it works on; stages within inherit it.
         upstream: names of the stages whose results it needs, so that its failure can be told as their consequence.
+        unknown: is said once and ignored.
     """
-    if callable(name):
-        return Stage(None)(name)
-    return Stage(name, model, (upstream,) if isinstance(upstream, str) else tuple(upstream))
+    for each in unknown:
+        say_once(f"stage() takes no {each}=")
+    if name is None or isinstance(name, str) or not (callable(name) or isinstance(name, _IN_CLASSES)):
+        return Stage(name, model, upstream)
+    return Stage(None, model, upstream)(name)
 
 
 class Stage:
-    """What `stage` returns. Can be entered more than once, also within itself."""
+    """What `stage` returns. Can be entered more than once, also within itself and by several threads."""
 
-    def __init__(self, name: str | None, model: str | None = None, upstream: Sequence[str] = ()) -> None:
-        self._name = name
-        self._model = model
-        self._upstream = list(upstream)
+    def __init__(self, name: str | None, model: str | None = None, upstream: str | Iterable[str] = ()) -> None:
+        self._name = None if name is None else text_of(name, "the name of a stage")
+        self._model = None if model is None else text_of(model, "the model of a stage")
+        self._upstream = _names(upstream)
         self._stays: list[Stay] = []
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
-        """The function, coroutine function or generator function as a stage; each call is one."""
-        name = self._name or function.__name__
-        return as_stage(function, lambda: Stage(name, self._model, self._upstream))
+        """The function, coroutine function or generator function as a stage; each call is one.
+
+        Methods of classes can be decorated below or above `@staticmethod`, `@classmethod` and `@property`.
+        """
+        made: Any = function
+        if isinstance(made, (staticmethod, classmethod)):
+            made = type(made)(self(made.__func__))
+        elif isinstance(made, property):
+            made = made.getter(self(made.fget)) if made.fget is not None else made
+        elif not callable(made) or isinstance(made, type):
+            say_once(f"a stage is made of a function, not of {describe(made)}")
+        else:
+            name = self._name or getattr(made, "__name__", None) or type(made).__name__
+            made = as_stage(made, lambda: Stage(name, self._model, self._upstream))
+        return cast("Callable[P, R]", made)
 
     def __enter__(self) -> Self:
         journal = open_journal()
@@ -84,8 +104,16 @@ class Stage:
             self._stays.remove(stay)
             stay.end()
             journal = open_journal()
-            if journal is not None:
+            if journal is not None and stay.active.pid == os.getpid():  # a fork does not end what its parent began
                 self._tell_end(journal, stay.active, error)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
 
     def pause(self) -> None:
         """What runs until `resume` is not in the stage."""
@@ -117,7 +145,6 @@ class Stage:
             started_ns=time.time_ns(),
             started=time.monotonic(),
             outer=outer,
-            told=outer.told if outer else [],
         )
         facts = {names.UPSTREAM: self._upstream or None, names.PARENT_SPAN: active.parent_id}
         self._tell(journal, active, INFO, "%s started", names.EVENT_STAGE_START, facts)
@@ -134,10 +161,7 @@ class Stage:
             names.UPSTREAM: self._upstream or None,
         }
         # The innermost stage tells the failure; those around it only that they failed too.
-        is_told = any(error is one for one in active.told)
-        level = ERROR if is_failure and not is_told else INFO
-        if error is not None and is_failure and not is_told:
-            active.told.append(error)
+        level = ERROR if is_failure and error is not None and not _is_told(error, active) else INFO
         shown = error if level == ERROR else None
         self._tell(journal, active, level, f"%s ended: {result}", names.EVENT_STAGE_END, facts, shown)
         now_ns = time.time_ns()
@@ -203,6 +227,27 @@ def _watch_pools() -> None:
     imports.Watch(
         {"concurrent.futures.thread": thread_tasks.watch_executor, "multiprocessing.pool": thread_tasks.watch_pool}
     )
+
+
+def _names(upstream: Any) -> list[str]:
+    try:
+        given = [upstream] if isinstance(upstream, str) else list(upstream or ())
+    except TypeError:
+        given = [upstream]
+    return [text_of(one, "what is upstream of a stage") for one in given]
+
+
+def _is_told(error: BaseException, active: Active) -> bool:
+    """Whether a stage within told this failure already; notes on it that this one and those around it know it now.
+
+    Keeping the exception instead would keep what its frames hold, for as long as the outermost stage. Nothing but
+    text, so that it can be pickled; one that is raised again elsewhere is told again.
+    """
+    noted = vars(error)
+    if active.span_id in noted.get(_TOLD, ()):
+        return True
+    noted[_TOLD] = tuple(one.span_id for one in outwards(active))
+    return False
 
 
 def _is_cancelled(error: BaseException) -> bool:

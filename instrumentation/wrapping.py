@@ -36,16 +36,9 @@ def as_stage(function: Callable[..., Any], begin: Callable[[], Step]) -> Callabl
                 return await function(*args, **kwargs)
 
     elif inspect.isasyncgenfunction(function):
-
-        def step(*args: Any, **kwargs: Any) -> Any:
-            return _each_later(function(*args, **kwargs), begin)
-
+        step = _each_later(function, begin)
     elif inspect.isgeneratorfunction(function):
-
-        def step(*args: Any, **kwargs: Any) -> Any:
-            with begin() as stage:
-                return (yield from _each(function(*args, **kwargs), stage))
-
+        step = _each(function, begin)
     else:
 
         def step(*args: Any, **kwargs: Any) -> Any:
@@ -55,44 +48,43 @@ def as_stage(function: Callable[..., Any], begin: Callable[[], Step]) -> Callabl
     return functools.wraps(function)(step)
 
 
-def _each(made: Generator[Any, Any, Any], stage: Step) -> Generator[Any, Any, Any]:
-    resume: Callable[[Any], Any] = made.send
-    given: Any = None
-    while True:
-        try:
-            value = resume(given)
-        except StopIteration as end:
-            return end.value
-        stage.pause()
-        try:
-            given = yield value
-            resume = made.send
-        except GeneratorExit:
-            stage.resume()
-            made.close()
-            raise
-        except BaseException as error:  # noqa: BLE001 - the generator's to handle
-            given, resume = error, made.throw
-        stage.resume()
-
-
-async def _each_later(made: AsyncGenerator[Any, Any], begin: Callable[[], Step]) -> AsyncGenerator[Any, Any]:
-    resume: Callable[[Any], Any] = made.asend
-    given: Any = None
-    with begin() as stage:
-        while True:
-            try:
-                value = await resume(given)
-            except StopAsyncIteration:
-                return
-            stage.pause()
-            try:
-                given = yield value
-                resume = made.asend
-            except GeneratorExit:
+def _each(function: Callable[..., Any], begin: Callable[[], Step]) -> Callable[..., Any]:
+    def step(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        with begin() as stage:
+            made = function(*args, **kwargs)
+            resume, given = made.send, None
+            while True:
+                try:
+                    value = resume(given)
+                except StopIteration as end:
+                    return end.value
+                stage.pause()
+                try:
+                    given, resume = (yield value), made.send
+                except BaseException as error:  # noqa: BLE001 - the generator's to handle, its end too
+                    given, resume = error, made.throw
                 stage.resume()
-                await made.aclose()
-                raise
-            except BaseException as error:  # noqa: BLE001 - the generator's to handle
-                given, resume = error, made.athrow
-            stage.resume()
+
+    return step
+
+
+def _each_later(function: Callable[..., Any], begin: Callable[[], Step]) -> Callable[..., Any]:
+    """As `_each`, which cannot serve: Python has no way to write a loop that waits for some and not for others."""
+
+    async def step(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        with begin() as stage:
+            made = function(*args, **kwargs)
+            resume, given = made.asend, None
+            while True:
+                try:
+                    value = await resume(given)
+                except StopAsyncIteration:
+                    return
+                stage.pause()
+                try:
+                    given, resume = (yield value), made.asend
+                except BaseException as error:  # noqa: BLE001 - the same
+                    given, resume = error, made.athrow
+                stage.resume()
+
+    return step

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from opentelemetry import trace
 
-from instrumentation import log_metrics, running, stage
+from instrumentation import log_metrics, stage
 from instrumentation.journal import Journal
 from instrumentation.stages import current_stage, current_trace
+from tests.servers.own_journal import lines, own_journal
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -24,17 +23,8 @@ TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Journal]:
     monkeypatch.setenv("TRACEPARENT", TRACEPARENT)
     monkeypatch.delenv("PIPELINE_ALERTS_STAGE", raising=False)
-    opened = Journal(str(tmp_path))
-    opened.open()
-    running.begin(opened)
-    yield opened
-    running.end()
-    opened.close()
-
-
-def lines(journal: Journal, kind: str) -> list[dict[str, Any]]:
-    parsed = [json.loads(line) for line in Path(journal.path).read_text(encoding="utf-8").splitlines()]
-    return [line for line in parsed if line["k"] == kind]
+    with own_journal(tmp_path) as opened:
+        yield opened
 
 
 def test_a_stage_is_a_start_an_end_a_span_and_a_duration(journal: Journal) -> None:
