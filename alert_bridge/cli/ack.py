@@ -8,7 +8,8 @@ import time
 
 import click
 
-from alert_bridge.cli.wishes import AS_JSON, AUTHOR, STATE, state_of, taken_up
+from alert_bridge.cli.stores import json_option, state_of, state_option
+from alert_bridge.cli.wishes import AUTHOR, taken_up
 from alert_bridge.errors import UsageError
 from alert_bridge.model import IncidentState
 from alert_bridge.operations.orders import ACKNOWLEDGE, ASSIGN, RESOLVE
@@ -24,8 +25,8 @@ DONE = "done"
 @click.option("--assign", default="", metavar="NAME", help="Give it to somebody; reminders go on until they take it.")
 @click.option("--resolve", is_flag=True, help="Say that it is over; if it comes back, it is told again.")
 @AUTHOR
-@STATE
-@AS_JSON
+@state_option
+@json_option
 def command(*, incident_id: str, assign: str, resolve: bool, author: str, state: str, as_json: bool) -> None:
     """Take an incident: reminders stop, its messages say who is on it; if it gets worse, that is still told."""
     if assign and resolve:

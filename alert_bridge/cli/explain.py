@@ -11,7 +11,8 @@ from pathlib import Path
 
 import click
 
-from alert_bridge.cli.wishes import AUTHOR, STATE, state_of
+from alert_bridge.cli.stores import state_of, state_option
+from alert_bridge.cli.wishes import AUTHOR
 from alert_bridge.errors import UsageError
 from alert_bridge.fingerprint import Said, of
 from alert_bridge.fingerprint.aliases import SETTLES_AFTER_S, Merge
@@ -46,7 +47,7 @@ _FIELDS = {
 @click.option("--aliases", is_flag=True, help="Show which texts were merged, because they differ in one plain word.")
 @click.option("--undo", default="", metavar="FORM", help="Tell texts of this form apart again, from now on.")
 @AUTHOR
-@STATE
+@state_option
 @click.argument("texts", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def command(*, jsonl: bool, aliases: bool, undo: str, author: str, state: str, texts: tuple[Path, ...]) -> None:
     """Show which problem a record is, and why.

@@ -12,7 +12,8 @@ from typing import Any
 import click
 
 from alert_bridge.cli.durations import DURATION
-from alert_bridge.cli.wishes import AS_JSON, AUTHOR, STATE, iso, state_of, taken_up
+from alert_bridge.cli.stores import json_option, state_of, state_option
+from alert_bridge.cli.wishes import AUTHOR, iso, taken_up
 from alert_bridge.errors import UsageError
 from alert_bridge.model import Incident, Severity
 from alert_bridge.silences import Silence, covers_incident, in_words, new_silence
@@ -37,8 +38,8 @@ def command() -> None:
 @click.option("--reason", required=True, help="Why. Whoever misses an alert will ask.")
 @click.option("--critical", is_flag=True, help="CRITICAL too, which otherwise comes through.")
 @AUTHOR
-@STATE
-@AS_JSON
+@state_option
+@json_option
 def add(
     *, conditions: tuple[str, ...], incident: str, for_s: float | None, until: str, reason: str, critical: bool,
     author: str, state: str, as_json: bool,
@@ -82,8 +83,8 @@ def add(
 
 @command.command("list")
 @click.option("--all", "with_ended", is_flag=True, help="Also those that ended within the last week.")
-@STATE
-@AS_JSON
+@state_option
+@json_option
 def show(*, with_ended: bool, state: str, as_json: bool) -> None:
     """List silences, the newest first."""
     now = time.time_ns()
@@ -108,8 +109,8 @@ def show(*, with_ended: bool, state: str, as_json: bool) -> None:
 @command.command("end")
 @click.argument("silence_id", metavar="ID")
 @AUTHOR
-@STATE
-@AS_JSON
+@state_option
+@json_option
 def end(*, silence_id: str, author: str, state: str, as_json: bool) -> None:
     """End a silence early: what it holds back and is still open is told now."""
     folder, now = state_of(state), time.time_ns()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import click
 
-from alert_bridge.cli.stores import is_running
+from alert_bridge.cli.stores import is_running, json_option, state_of, state_option
 
 __all__ = ["command"]
 
@@ -28,14 +27,11 @@ _BOOKS = {  # the words of the pages, each as wide as its numbers may become
 
 
 @click.command("status", help="Books, queues and health per channel. Exit code 1: something is broken or missing.")
-@click.option("--state", default="", metavar="DIR", help="The state directory of the bridge; PIPELINE_ALERTS_STATE.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@state_option
+@json_option
 def command(state: str, as_json: bool) -> None:
     """Read the store and say how things stand."""
-    from alert_bridge.settings import setting, state_home
-
-    folder = state or setting(os.environ, "PIPELINE_ALERTS_STATE")
-    found = status_of(Path(folder) if folder else state_home(os.environ))
+    found = status_of(state_of(state))
     if as_json:
         click.echo(json.dumps(found, indent=2))
     else:
@@ -64,7 +60,7 @@ def status_of(state: Path) -> dict[str, Any]:
     by_channel = {book.channel: book for book in books}
     channels = []
     for name in sorted({*configured, *by_channel, *health}):
-        book, state_of = by_channel.get(name), health.get(name)
+        book, seen = by_channel.get(name), health.get(name)
         count, oldest = waiting.get(name, (0, 0))
         channels.append(
             {
@@ -77,9 +73,9 @@ def status_of(state: Path) -> dict[str, Any]:
                     for channel, address, since, error in broken
                     if channel == name
                 ],
-                "last_delivered_at": _iso(state_of.last_delivered_at if state_of else 0),
-                "last_failed_at": _iso(state_of.last_failed_at if state_of else 0),
-                "last_error": state_of.last_error if state_of else "",
+                "last_delivered_at": _iso(seen.last_delivered_at if seen else 0),
+                "last_failed_at": _iso(seen.last_failed_at if seen else 0),
+                "last_error": seen.last_error if seen else "",
             }
         )
     exporters = _exporters(state)

@@ -16,7 +16,7 @@ from alert_bridge.settings import setting, state_home
 from alert_bridge.store.interface import ControlReader
 from alert_bridge.store.telemetry import Telemetry
 
-__all__ = ["Stores", "is_running", "json_option", "open_stores", "state_option"]
+__all__ = ["Stores", "is_running", "json_option", "open_stores", "state_of", "state_option"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -30,6 +30,12 @@ class Stores:
     control: ControlReader | None
 
 
+def state_of(named: str) -> Path:
+    """The bridge's state directory: the flag, else the setting, else the default."""
+    folder = named or setting(os.environ, "PIPELINE_ALERTS_STATE")
+    return Path(folder) if folder else state_home(os.environ)
+
+
 @contextmanager
 def open_stores(state: str) -> Iterator[Stores]:
     """Both stores of a state directory, for reading; the usual directory unless one is given.
@@ -39,8 +45,7 @@ def open_stores(state: str) -> Iterator[Stores]:
     """
     from alert_bridge.store.control import open_reader
 
-    folder = state or setting(os.environ, "PIPELINE_ALERTS_STATE")
-    path = Path(folder) if folder else state_home(os.environ)
+    path = state_of(state)
     telemetry = Telemetry(path)
     try:
         telemetry.runs(limit=1)  # says now, and in one sentence, that there is nothing to read

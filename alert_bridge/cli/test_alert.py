@@ -16,10 +16,10 @@ from typing import Any, Final
 import click
 
 from alert_bridge.cli.otlp_post import post_logs, require_listener
-from alert_bridge.cli.stores import is_running
+from alert_bridge.cli.stores import is_running, state_of
 from alert_bridge.errors import SettingsError, UsageError
 from alert_bridge.model import NoticeState, Severity
-from alert_bridge.settings import secret, setting, state_home
+from alert_bridge.settings import secret, setting
 from alert_bridge.store.control.reader import SqliteControlReader, open_reader
 from alert_bridge.store.interface import Delivery
 from instrumentation import attributes as names
@@ -59,15 +59,13 @@ class Line:
     "--endpoint", metavar="URL",
     help=f"Where to send it, a Collector or the bridge; default: as a pipeline would, else {DEFAULT_ENDPOINT}.",
 )  # fmt: skip
-@click.option(
-    "--state", type=click.Path(path_type=Path), metavar="DIR", help="The bridge's state, to read receipts from."
-)
+@click.option("--state", default="", metavar="DIR", help="The bridge's state, to read receipts from.")
 @click.option(
     "--timeout", default=DEADLINE_S, show_default=True, metavar="SECONDS", help="How long to wait for receipts."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a line per receipt.")
 def command(
-    audience: str, channel: str | None, severity: str, endpoint: str | None, state: Path | None, timeout: float,
+    audience: str, channel: str | None, severity: str, endpoint: str | None, state: str, timeout: float,
     *, as_json: bool,
 ) -> None:  # fmt: skip
     """Send a test alert the way a pipeline's error travels, and wait for the channels' answers.
@@ -78,7 +76,7 @@ def command(
     """
     target = endpoint or _endpoint(os.environ)
     require_listener(target)
-    reader = _reader(state or Path(setting(os.environ, "PIPELINE_ALERTS_STATE") or state_home(os.environ)))
+    reader = _reader(state_of(state))
     token = secrets.token_hex(6)
     body = _request(audience, channel or "", Severity[severity.upper()], token)
     started = time.monotonic()

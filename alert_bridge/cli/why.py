@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from alert_bridge.cli.wishes import AS_JSON, STATE, iso, state_of
+from alert_bridge.cli.stores import json_option, state_of, state_option
+from alert_bridge.cli.wishes import iso
 from alert_bridge.errors import PipelineAlertsError, UsageError
 from alert_bridge.model import Incident, Record
 from alert_bridge.policy.load import load
@@ -30,8 +31,8 @@ RECEIPTS_SHOWN = 3
 
 @click.command("why")
 @click.argument("subject", metavar="ID")
-@STATE
-@AS_JSON
+@state_option
+@json_option
 def command(*, subject: str, state: str, as_json: bool) -> None:
     """Say why ID was told, or was not. ID is an incident's id, or a record's uid (log.record.uid).
 
