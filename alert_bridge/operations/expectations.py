@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from alert_bridge.operations.noticing import Notice, end_of, notice, open_case_of
@@ -14,15 +15,20 @@ from alert_bridge.store.control.reviews import RunRow
 from alert_bridge.store.interface import TelemetryReader
 from instrumentation import attributes as names
 
-__all__ = ["RUN_END", "missed_at", "missing_in_words", "settle_expectation", "unmet"]
+__all__ = ["RUN_END", "due_at_end_of", "missed_at", "missing_in_words", "settle_expectation", "unmet"]
 
 RUN_END = "run_end"
 _KEY_DIGITS = 12
 
 
+def due_at_end_of(run: RunRow, policy: Policy) -> Sequence[Expectation]:
+    """The expectations that the end of this run is the deadline of."""
+    return [one for one in policy.expectations if one.by == RUN_END and one.pipeline.matches(run.pipeline)]
+
+
 def unmet(policy: Policy, run: RunRow, telemetry: TelemetryReader) -> Sequence[tuple[Expectation, int]]:
     """The expectations of a run that it does not fulfil, each with how many records there were instead."""
-    due = [one for one in policy.expectations if one.by == RUN_END and one.pipeline.matches(run.pipeline)]
+    due = due_at_end_of(run, policy)
     return [(one, found) for one in due if (found := count(one, (run.run_id,), telemetry)) < one.least]
 
 
@@ -60,21 +66,8 @@ def settle_expectation(
 
 def missed_at(expectation: Expectation, pipeline: str, moment: int, found: int) -> Notice:
     """What is said when it has not happened by a moment (ns)."""
-    return Notice(
-        uid=f"pipeline-alerts/expect/{_key(expectation, pipeline)}/{moment}",
-        event_name=names.EVENT_EXPECTATION_MISSED,
-        kind="expectation",
-        problem=f"expect/{_key(expectation, pipeline)}",
-        text=f"Not by the deadline: {_wanted(expectation, found)} since the one before",
-        severity=expectation.severity,
-        pipeline=pipeline,
-        environment="",  # of no run in particular
-        time=moment,
-        audiences=expectation.audiences,
-        owner=expectation.owner,
-        runbook=expectation.runbook,
-        effect=expectation.effect,
-    )
+    text = f"{_wanted(expectation, found)} since the one before"
+    return _missed(expectation, pipeline, str(moment), text, time=moment)  # of no run in particular
 
 
 def missing_in_words(expectation: Expectation, found: int) -> str:
@@ -87,18 +80,28 @@ def missing_in_words(expectation: Expectation, found: int) -> str:
 
 def _of_run(expectation: Expectation, run: RunRow, found: int, *, log_arrived: bool) -> Notice:
     late = "" if log_arrived else ", as far as the run's log has arrived"
+    said = _missed(
+        expectation,
+        run.pipeline,
+        run.run_id,
+        f"{_wanted(expectation, found)} by the end of the run{late}",
+        time=run.ended,
+    )
+    return replace(said, environment=run.environment, run_id=run.run_id, trace_id=run.trace_id)
+
+
+def _missed(expectation: Expectation, pipeline: str, deadline: str, text: str, *, time: int) -> Notice:
+    problem = f"expect/{_key(expectation, pipeline)}"
     return Notice(
-        uid=f"pipeline-alerts/expect/{_key(expectation, run.pipeline)}/{run.run_id}",
+        uid=f"pipeline-alerts/{problem}/{deadline}",
         event_name=names.EVENT_EXPECTATION_MISSED,
         kind="expectation",
-        problem=f"expect/{_key(expectation, run.pipeline)}",
-        text=f"Not by the deadline: {_wanted(expectation, found)} by the end of the run{late}",
+        problem=problem,
+        text=f"Not by the deadline: {text}",
         severity=expectation.severity,
-        pipeline=run.pipeline,
-        environment=run.environment,
-        time=run.ended,
-        run_id=run.run_id,
-        trace_id=run.trace_id,
+        pipeline=pipeline,
+        environment="",
+        time=time,
         audiences=expectation.audiences,
         owner=expectation.owner,
         runbook=expectation.runbook,

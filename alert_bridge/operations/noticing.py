@@ -14,7 +14,7 @@ from alert_bridge.policy.model import Policy
 from alert_bridge.store.control.database import Book
 from instrumentation import attributes as names
 
-__all__ = ["Notice", "end_of", "notice", "open_case_of"]
+__all__ = ["Notice", "end_of", "notice", "open_case_of", "resource_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Notice:
             body=self.text,
             event_name=self.event_name,
             attributes=attributes,
-            resource=_resource(self.pipeline, self.environment, self.run_id),
+            resource=resource_of(self.pipeline, self.environment, self.run_id),
             scope="alert_bridge",
             trace_id=self.trace_id,
         )
@@ -96,7 +96,8 @@ def end_of(book: Book, case: Case, why: str, rules: Rules, *, run_id: str = "", 
     return {talk.recipient.channel for talk in over.talks}
 
 
-def _resource(pipeline: str, environment: str, run_id: str) -> Mapping[str, AttributeValue]:
+def resource_of(pipeline: str, environment: str, run_id: str) -> Mapping[str, AttributeValue]:
+    """Who a record about a pipeline is from, as far as it is known."""
     told = {
         names.SERVICE_NAME: pipeline,
         names.PIPELINE_NAME: pipeline,

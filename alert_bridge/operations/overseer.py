@@ -99,17 +99,10 @@ class Overseer(Rounds):
             waiting = [(run, book.last_good_run(run)) for run in book.unreviewed_runs()]
         channels: set[str] = set()
         for run, last_good in waiting:
-            ready, arrived = self._arrivals.is_ready(run, policy, now=now)
-            if not ready:
+            arrival = self._arrivals.of(run, policy, now=now)
+            if arrival is None:
                 continue
-            review = look_at(
-                run,
-                last_good,
-                log_arrived=arrived,
-                policy=policy,
-                control=self._control,
-                telemetry=self._telemetry,
-            )
+            review = look_at(run, last_good, arrival, policy=policy, control=self._control, telemetry=self._telemetry)
             with self._store.writing() as book:
                 channels |= tell_of(book, review, policy, rules, now=now, new_id=self._new_id)
         return channels

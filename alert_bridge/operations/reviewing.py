@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from alert_bridge.digests import RUN, RunDigest
-from alert_bridge.model import AttributeValue, Duty, Recipient
-from alert_bridge.operations.expectations import RUN_END, missing_in_words, settle_expectation, unmet
+from alert_bridge.model import Duty, Recipient
+from alert_bridge.operations.expectations import due_at_end_of, missing_in_words, settle_expectation, unmet
+from alert_bridge.operations.noticing import resource_of
 from alert_bridge.operations.run_summary import summarise
 from alert_bridge.operations.telling import digest_record, tell_digest
 from alert_bridge.outbox import Rules
@@ -18,9 +19,8 @@ from alert_bridge.routing import on_duty
 from alert_bridge.store.control.database import Book
 from alert_bridge.store.control.reviews import RunRow
 from alert_bridge.store.interface import ControlReader, TelemetryReader
-from instrumentation import attributes as names
 
-__all__ = ["Arrivals", "Review", "look_at", "tell_of"]
+__all__ = ["Arrival", "Arrivals", "Review", "look_at", "tell_of"]
 
 NS = 1_000_000_000
 SETTLE_S = 2.0  # without a new record: other processes of the run may have had the last word
@@ -41,6 +41,14 @@ class Review:
     log_arrived: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What a run that ended can be judged by, now."""
+
+    log_arrived: bool
+    unmet: Sequence[tuple[Expectation, int]] | None  # None: not looked for yet
+
+
 class Arrivals:
     """Which runs that ended have their log in the bulk lane's store, as far as one can know: it has come to rest."""
 
@@ -48,23 +56,23 @@ class Arrivals:
         self._telemetry = telemetry
         self._resting: dict[str, tuple[int, int]] = {}  # by run: how many records there are, and since when
 
-    def is_ready(self, run: RunRow, policy: Policy, *, now: int) -> tuple[bool, bool]:
-        """Whether to look at the run now, and whether its log is there."""
-        waited_s = (now - run.seen_at) / NS
+    def of(self, run: RunRow, policy: Policy, *, now: int) -> Arrival | None:
+        """What there is of the run; None: look again later."""
+        missing = None
         try:
             summary = self._telemetry.run(run.run_id)
             has_arrived = summary is not None and summary.ended > 0
             rested_s = self._rested_s(run.run_id, summary.records, now) if summary and has_arrived else 0.0
-            settle_s = SETTLE_S
-            if rested_s >= SETTLE_S and unmet(policy, run, self._telemetry):
-                settle_s = MISSED_SETTLE_S
+            if rested_s >= SETTLE_S:
+                missing = unmet(policy, run, self._telemetry)
         except Exception:  # whatever is wrong with the bulk lane, the run's end is told
             log.warning("The end of run %s could not be looked up", run.run_id, exc_info=True)
-            has_arrived, rested_s, settle_s = False, 0.0, SETTLE_S
-        is_ready = waited_s >= WAIT_FOR_LOG_S or (has_arrived and rested_s >= settle_s)
-        if is_ready:
-            self._resting.pop(run.run_id, None)
-        return is_ready, has_arrived
+            has_arrived, rested_s, missing = False, 0.0, None
+        settle_s = MISSED_SETTLE_S if missing else SETTLE_S
+        if rested_s < settle_s and now - run.seen_at < WAIT_FOR_LOG_S * NS:
+            return None
+        self._resting.pop(run.run_id, None)
+        return Arrival(has_arrived, missing)
 
     def _rested_s(self, run_id: str, records: int, now: int) -> float:
         known, since = self._resting.get(run_id, (-1, now))
@@ -77,17 +85,17 @@ class Arrivals:
 def look_at(
     run: RunRow,
     last_good: RunRow | None,
+    arrival: Arrival,
     *,
-    log_arrived: bool,
     policy: Policy,
     control: ControlReader,
     telemetry: TelemetryReader,
 ) -> Review:
     """Read what there is about the run. Outside of any transaction: it may take a second."""
+    log_arrived = arrival.log_arrived
     note = "" if log_arrived else "the run's log has not arrived yet"
-    missing: Sequence[tuple[Expectation, int]] = ()
     try:
-        missing = unmet(policy, run, telemetry)
+        missing = unmet(policy, run, telemetry) if arrival.unmet is None else arrival.unmet
         words = [missing_in_words(expectation, found) for expectation, found in missing]
         wanted = run.is_named and policy.digest_to
         digest = (
@@ -97,7 +105,7 @@ def look_at(
         )
     except Exception:  # a digest without figures is better than none, and an expectation that cannot be judged is told
         log.exception("Run %s could not be summarised", run.run_id)
-        missing = [(one, 0) for one in policy.expectations if one.by == RUN_END and one.pipeline.matches(run.pipeline)]
+        missing = [(one, 0) for one in due_at_end_of(run, policy)]
         digest = RunDigest(
             run.run_id,
             run.pipeline,
@@ -118,19 +126,18 @@ def tell_of(
     run = review.run
     channels: set[str] = set()
     found = dict(review.unmet)
-    for expectation in policy.expectations:
-        if expectation.by == RUN_END and expectation.pipeline.matches(run.pipeline):
-            channels |= settle_expectation(
-                book,
-                expectation,
-                run,
-                found.get(expectation),
-                policy,
-                rules,
-                log_arrived=review.log_arrived,
-                now=now,
-                new_id=new_id,
-            )
+    for expectation in due_at_end_of(run, policy):
+        channels |= settle_expectation(
+            book,
+            expectation,
+            run,
+            found.get(expectation),
+            policy,
+            rules,
+            log_arrived=review.log_arrived,
+            now=now,
+            new_id=new_id,
+        )
     book.reviewed(run.run_id, now=now)
     if review.digest is None or now - run.ended > OLDEST_TOLD_S * NS:
         return channels
@@ -139,7 +146,7 @@ def tell_of(
         f"{run.pipeline} ended: {run.result or 'no result'}",
         review.digest.to_value(),
         uid=f"{OWN_PIPELINE}/digest/{run.run_id}",
-        resource=_resource(run),
+        resource=resource_of(run.pipeline, run.environment, run.run_id),
         now=now,
     )
     return channels | tell_digest(book, rules, record, _readers(policy, now), now=now, new_id=new_id)
@@ -161,13 +168,3 @@ def _readers(policy: Policy, now: int) -> tuple[Recipient, ...]:
 
 def _duty(keys: Sequence[str], policy: Policy) -> Duty:
     return Duty.ACT if any(policy.audiences[key].duty is Duty.ACT for key in keys) else Duty.INFORM
-
-
-def _resource(run: RunRow) -> Mapping[str, AttributeValue]:
-    told = {
-        names.SERVICE_NAME: run.pipeline,
-        names.PIPELINE_NAME: run.pipeline,
-        names.DEPLOYMENT_ENVIRONMENT: run.environment,
-        names.RUN_ID: run.run_id,
-    }
-    return {name: text for name, text in told.items() if text}
