@@ -19,7 +19,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 from alert_bridge.web import ChannelSetup, WebSettings  # noqa: E402 - this script runs from a checkout
-from tests.servers import month  # noqa: E402
+from tests.servers import month, month_telemetry  # noqa: E402
 from tests.servers.chromium import Tab, chromium, find  # noqa: E402
 from tests.servers.pages import serving  # noqa: E402
 
@@ -33,7 +33,7 @@ def made_up_month() -> Iterator[str]:
     """The address of pages over the fixture."""
     settings = WebSettings(
         public_url=month.PUBLIC_URL,
-        clock=lambda: month.NOW,
+        clock=lambda: month_telemetry.NOW,
         audiences=month.AUDIENCES,
         channels=(
             ChannelSetup("slack", previewed=True, detail="no token is set"),

@@ -26,7 +26,8 @@ from alert_bridge.policy.load import load
 from alert_bridge.store.control import ControlStore, open_reader
 from alert_bridge.store.telemetry import Telemetry, TelemetryStore
 from alert_bridge.web import WebSettings, routes
-from tests.servers.month import MS, NOW, month, resource
+from tests.servers.month import month
+from tests.servers.month_telemetry import MS, NOW, resource
 
 ROUNDS = 15
 POLICY = """version: 1

@@ -10,7 +10,8 @@ import pytest
 
 from alert_bridge.web import WebSettings
 from alert_bridge.web.login import COOKIE, SESSION_SECONDS, session_is_valid, session_value
-from tests.servers.month import AUDIENCES, FETCH, NOW, PUBLIC_URL, RUN, TRACE, month
+from tests.servers.month import AUDIENCES, FETCH, PUBLIC_URL, month
+from tests.servers.month_telemetry import NOW, RUN, TRACE
 from tests.servers.pages import serving
 
 TOKEN = "correct horse battery staple"

@@ -18,7 +18,8 @@ from alert_bridge.store.interface import Previewed
 from alert_bridge.web import WebSettings
 from alert_bridge.web.incident import MAX_SPANS
 from tests.servers.memory_store import MemoryControl, MemoryTelemetry
-from tests.servers.month import AUDIENCES, FAILING_UID, FETCH, NOW, PUBLIC_URL, RUN, TRACE, month
+from tests.servers.month import AUDIENCES, FETCH, PUBLIC_URL, month
+from tests.servers.month_telemetry import FAILING_UID, NOW, RUN, TRACE
 from tests.servers.pages import serving
 
 PAGES = (

@@ -17,7 +17,8 @@ from alert_bridge.outbox.planning import Rules
 from alert_bridge.policy.load import load, packaged_path
 from alert_bridge.store.control import ControlStore, open_reader
 from alert_bridge.store.telemetry import TelemetryStore
-from tests.servers.month import FAILING_UID, NOW, RUN, TRACE, month
+from tests.servers.month import month
+from tests.servers.month_telemetry import FAILING_UID, NOW, RUN, TRACE
 
 ESCAPE = "\x1b[2J\x1b[1;1H"
 

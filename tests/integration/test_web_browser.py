@@ -14,7 +14,8 @@ import pytest
 
 from alert_bridge.web import WebSettings
 from tests.servers.chromium import Tab, chromium, find
-from tests.servers.month import AUDIENCES, FAILING_UID, FETCH, NOW, RUN, TRACE, month
+from tests.servers.month import AUDIENCES, FETCH, month
+from tests.servers.month_telemetry import FAILING_UID, NOW, RUN, TRACE
 from tests.servers.pages import serving
 
 TOKEN = "correct horse battery staple"

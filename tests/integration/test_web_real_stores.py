@@ -19,7 +19,8 @@ from alert_bridge.policy.load import load
 from alert_bridge.store.control import ControlStore, open_reader
 from alert_bridge.store.telemetry import Telemetry, TelemetryStore
 from alert_bridge.web import WebSettings
-from tests.servers.month import MS, NOW, RUN, TRACE, month, resource
+from tests.servers.month import month
+from tests.servers.month_telemetry import MS, NOW, RUN, TRACE, resource
 from tests.servers.pages import serving
 
 POLICY = """
