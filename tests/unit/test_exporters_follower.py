@@ -14,6 +14,7 @@ from alert_bridge.exporters.base import Tally
 from alert_bridge.exporters.breaker import LONGEST_PAUSE_S, NS, Breaker
 from alert_bridge.model import MetricPoint, Severity
 from alert_bridge.store.exports import export_states
+from tests.servers.bridge import WAIT_WITHIN_S, wait_for
 from tests.servers.pipeline import StoredPipeline
 
 AWAY = Retryable("away", code="away")
@@ -39,7 +40,7 @@ class Target:
         self.memory = dict(memory)
 
     def take(self, batch: Batch) -> Taken:
-        self.hang.wait(10)
+        self.hang.wait(WAIT_WITHIN_S)
         if batch:
             self.batches.append(batch)
             error = self.errors.popleft() if self.errors else None
@@ -92,9 +93,23 @@ def close(follower: Follower) -> None:
             part.close()
 
 
-def test_what_is_stored_is_handed_over_once_and_in_order(stored):
+@pytest.fixture
+def follow(stored):
+    """Starts a follower that `steps` drives; another one on the same state is its next life."""
+    begun = []
+
+    def begin(target: Target, clock: Clock) -> Follower:
+        begun.append(Follower(target, stored.state, clock=clock))
+        return begun[-1]
+
+    yield begin
+    for follower in begun:
+        close(follower)
+
+
+def test_what_is_stored_is_handed_over_once_and_in_order(stored, follow):
     run, target, clock = stored.run("run"), Target(), Clock()
-    follower = Follower(target, stored.state, clock=clock)
+    follower = follow(target, clock)
     for number in range(5):
         run.log(f"line {number}")
     steps(follower, clock)
@@ -104,12 +119,11 @@ def test_what_is_stored_is_handed_over_once_and_in_order(stored):
 
     assert target.bodies == [f"line {number}" for number in range(6)]
     assert (books(stored).sent, books(stored).waiting, books(stored).balance) == (6, 0, 0)
-    close(follower)
 
 
-def test_a_batch_that_failed_comes_again_and_says_so(stored):
+def test_a_batch_that_failed_comes_again_and_says_so(stored, follow):
     run, target, clock = stored.run("run"), Target(), Clock()
-    follower = Follower(target, stored.state, clock=clock)
+    follower = follow(target, clock)
     steps(follower, clock)  # an empty ledger knows that nothing can be there yet
     run.log("one")
     target.errors.append(AWAY)
@@ -121,19 +135,18 @@ def test_a_batch_that_failed_comes_again_and_says_so(stored):
     assert [[record.body for record in batch.logs] for batch in target.batches] == [["one"], ["one", "two"]]
     assert [batch.again for batch in target.batches] == [False, True]
     assert (books(stored).sent, books(stored).balance) == (2, 0)
-    close(follower)
 
 
-def test_a_crash_between_target_and_ledger_is_known_in_the_next_life(stored):
+def test_a_crash_between_target_and_ledger_is_known_in_the_next_life(stored, follow):
     run, target, clock = stored.run("run"), Target(), Clock()
-    first = Follower(target, stored.state, clock=clock)
+    first = follow(target, clock)
     steps(first, clock)
     run.log("told before the crash")
     first._settle = lambda *_: None  # the target has it; then the process dies
 
     steps(first, clock, 1)
     close(first)
-    second = Follower(target, stored.state, clock=clock)
+    second = follow(target, clock)
     steps(second, clock)
     run.log("told after it")
     steps(second, clock)
@@ -144,12 +157,11 @@ def test_a_crash_between_target_and_ledger_is_known_in_the_next_life(stored):
         ("told after it", False),
     ]
     assert (books(stored).sent, books(stored).balance) == (2, 0)
-    close(second)
 
 
-def test_what_an_exporter_wants_to_remember_moves_with_the_cursor(stored):
+def test_what_an_exporter_wants_to_remember_moves_with_the_cursor(stored, follow):
     run, target, clock = stored.run("run"), Target(), Clock()
-    first = Follower(target, stored.state, clock=clock)
+    first = follow(target, clock)
     run.log("one")
     target.to_remember = {"a": "1", "b": "2"}
     steps(first, clock)
@@ -157,18 +169,17 @@ def test_what_an_exporter_wants_to_remember_moves_with_the_cursor(stored):
     steps(first, clock)
     close(first)
 
-    second = Follower(target, stored.state, clock=clock)
+    second = follow(target, clock)
     steps(second, clock, 1)
 
     assert target.memory == {"a": "1"}
-    close(second)
 
 
-def test_what_retention_took_before_it_was_sent_is_counted_exactly(stored):
+def test_what_retention_took_before_it_was_sent_is_counted_exactly(stored, follow):
     old, new, target, clock = stored.run("old"), stored.run("new"), Target(), Clock()
     old.shift = -7200.0
     target.errors.extend([AWAY] * 3)
-    follower = Follower(target, stored.state, clock=clock)
+    follower = follow(target, clock)
     for number in range(7):
         old.log(f"old {number}")
         new.log(f"new {number}")
@@ -182,14 +193,13 @@ def test_what_retention_took_before_it_was_sent_is_counted_exactly(stored):
     assert (seen_while_away.waiting, seen_while_away.dropped) == (7, 7)
     assert target.bodies[-7:] == [f"new {number}" for number in range(7)]
     assert (books(stored).sent, books(stored).dropped, books(stored).waiting, books(stored).balance) == (7, 7, 0, 0)
-    close(follower)
 
 
-def test_retention_that_took_everything_is_counted_without_a_newer_record(stored):
+def test_retention_that_took_everything_is_counted_without_a_newer_record(stored, follow):
     run, target, clock = stored.run("old"), Target(), Clock()
     run.shift = -7200.0
     target.errors.append(AWAY)
-    follower = Follower(target, stored.state, clock=clock)
+    follower = follow(target, clock)
     for number in range(3):
         run.log(f"old {number}")
     steps(follower, clock, 1)
@@ -199,12 +209,11 @@ def test_retention_that_took_everything_is_counted_without_a_newer_record(stored
     steps(follower, clock)
 
     assert (books(stored).dropped, books(stored).waiting, books(stored).balance) == (3, 0, 0)
-    close(follower)
 
 
-def test_a_point_that_came_twice_is_no_point_that_retention_took(stored):
+def test_a_point_that_came_twice_is_no_point_that_retention_took(stored, follow):
     target, clock = Target({Signal.POINTS}), Clock()
-    follower = Follower(target, stored.state, clock=clock)
+    follower = follow(target, clock)
     points = [MetricPoint("loss", "", "gauge", clock.now + number, float(number)) for number in range(4)]
 
     stored.store.append_metrics([points[0], points[0], points[1]])
@@ -213,40 +222,37 @@ def test_a_point_that_came_twice_is_no_point_that_retention_took(stored):
 
     assert [point.value for batch in target.batches for point in batch.points] == [0.0, 1.0, 2.0, 3.0]
     assert (books(stored, "points").sent, books(stored, "points").dropped) == (4, 0)
-    close(follower)
 
 
-def test_a_new_exporter_begins_with_the_last_day(stored):
+def test_a_new_exporter_begins_with_the_last_day(stored, follow):
     run, target, clock = stored.run("run"), Target(), Clock()
     run.shift = -25 * 3600.0
     run.log("the day before")
     run.shift = -23 * 3600.0
     run.log("yesterday")
-    follower = Follower(target, stored.state, clock=clock)
+    follower = follow(target, clock)
 
     steps(follower, clock)
 
     assert target.bodies == ["yesterday"]
     assert (books(stored).sent, books(stored).balance) == (1, 0)
-    close(follower)
 
 
-def test_a_backlog_is_drawn_in_bounded_batches(stored):
+def test_a_backlog_is_drawn_in_bounded_batches(stored, follow):
     run, target, clock = stored.run("run"), Target(), Clock()
     stored.store.append_logs([run.record(f"line {number}") for number in range(2_500)])
-    follower = Follower(target, stored.state, clock=clock)
+    follower = follow(target, clock)
 
     waits = [follower.step() for _ in range(3)]
 
     assert [len(batch.logs) for batch in target.batches] == [1_000, 1_000, 500]
     assert [batch.caught_up for batch in target.batches] == [False, False, True]
     assert waits[:2] == [0.0, 0.0]
-    close(follower)
 
 
-def test_an_incident_comes_after_it_settled_and_again_only_when_it_changed(stored):
+def test_an_incident_comes_after_it_settled_and_again_only_when_it_changed(stored, follow):
     run, target, clock = stored.run("run"), Target({Signal.INCIDENTS}), Clock()
-    follower = Follower(target, stored.state, clock=clock)
+    follower = follow(target, clock)
     clock.now = time.time_ns()
     run.log("boom", Severity.ERROR)
     clock.now = time.time_ns()
@@ -261,7 +267,6 @@ def test_an_incident_comes_after_it_settled_and_again_only_when_it_changed(store
     assert at_once == 0
     assert settled == [1]
     assert [incident.count for batch in target.batches for incident in batch.incidents] == [1, 2]
-    close(follower)
 
 
 def test_two_exporters_do_not_wait_for_one_another(stored):
@@ -273,21 +278,19 @@ def test_two_exporters_do_not_wait_for_one_another(stored):
         follower.start()
 
     run.log("one")
-    deadline = time.monotonic() + 10
-    while not quick.bodies and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_for(lambda: quick.bodies, WAIT_WITHIN_S / 2)  # less than the slow one hangs
 
     assert (quick.bodies, slow.bodies) == (["one"], [])
     for follower in followers:
         follower.stop()
     for follower in followers:
-        follower.join(5)
+        follower.join(WAIT_WITHIN_S)
     assert not any(follower.is_alive() for follower in followers)
 
 
-def test_a_bug_in_an_exporter_is_said_and_loses_nothing(stored, caplog):
+def test_a_bug_in_an_exporter_is_said_and_loses_nothing(stored, follow, caplog):
     run, target, clock = stored.run("run"), Target(), Clock()
-    follower = Follower(target, stored.state, clock=clock)
+    follower = follow(target, clock)
     target.errors.append(ValueError("a bug"))
     run.log("one")
 
@@ -300,7 +303,6 @@ def test_a_bug_in_an_exporter_is_said_and_loses_nothing(stored, caplog):
     assert target.bodies == ["one", "one"]
     (well,) = export_states(stored.state)
     assert (well.failing_since, books(stored).sent) == (0, 1)
-    close(follower)
 
 
 def test_the_breaker_opens_after_three_failures_and_probes_ever_more_rarely():
@@ -325,9 +327,9 @@ def test_the_breaker_waits_as_long_as_it_was_asked_to_but_not_for_ever():
     assert Breaker().failed(0, for_good=True).next_try_at == LONGEST_PAUSE_S * NS
 
 
-def test_a_target_that_refuses_us_for_good_is_asked_rarely_and_keeps_its_backlog(stored):
+def test_a_target_that_refuses_us_for_good_is_asked_rarely_and_keeps_its_backlog(stored, follow):
     run, target, clock = stored.run("run"), Target(), Clock()
-    follower = Follower(target, stored.state, clock=clock)
+    follower = follow(target, clock)
     target.errors.append(Permanent("the key is wrong", code="401"))
     run.log("one")
 
@@ -335,4 +337,3 @@ def test_a_target_that_refuses_us_for_good_is_asked_rarely_and_keeps_its_backlog
 
     assert len(target.batches) == 1
     assert books(stored).waiting == 1
-    close(follower)
