@@ -1,13 +1,15 @@
 """A storm: more new problems than a person can be told of one by one. What is beyond is one message, counted exactly.
 
 Only first messages of problems that nobody heard of are gathered; what somebody was told of already goes its own way.
-CRITICAL does so much longer than the rest. Pure.
+CRITICAL does so much longer than the rest, and so do the first few problems of a pipeline while another one storms.
+Pure.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from alert_bridge.incidents.case import Case, Event
 from alert_bridge.model import Fingerprint, Recipient, Record, Severity
@@ -15,6 +17,7 @@ from instrumentation import attributes as names
 
 __all__ = [
     "STORM",
+    "STORM_ALONE",
     "STORM_A_MINUTE",
     "STORM_CRITICAL_A_MINUTE",
     "STORM_CRITICAL_WAITING",
@@ -22,6 +25,7 @@ __all__ = [
     "STORM_PROBLEMS_COUNTED",
     "STORM_PROBLEMS_KEPT",
     "STORM_RATE_WINDOW_S",
+    "STORM_ROOM",
     "STORM_WAITING",
     "STORM_WAITING_WINDOW_S",
     "Crowd",
@@ -30,6 +34,7 @@ __all__ = [
     "described",
     "is_storm",
     "may_be_gathered",
+    "of_everywhere",
     "of_storm",
 ]
 
@@ -42,26 +47,40 @@ STORM_CRITICAL_WAITING = (
     100  # the same for a CRITICAL one: at a message a second, nobody reads the last of more in time
 )
 STORM_CRITICAL_A_MINUTE = 200
+STORM_ALONE = 3  # problems of one pipeline that another one's storm does not keep from being told by themselves
+STORM_ROOM = 30  # beyond the limits above, so many of them; what is beyond is told of all pipelines together
 STORM_PROBLEMS_KEPT = 2_000  # of one storm: these have a title, an issue and a trail; of the others only the counts
 STORM_PROBLEMS_COUNTED = 200_000  # told apart; beyond it their records are counted, and "more than" is said
 STORM_OVER_AFTER_S = 120.0  # nothing new for so long
 WORST_NAMED = 3
 TITLE = "Many problems at once"
+EVERYWHERE = "several pipelines"  # in place of a pipeline's name
 TITLE_CHARACTERS = 60
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Crowd:
-    """New problems of one address: how many wait for their first message, and how many came within the last minute."""
+    """New problems of an address, by pipeline: those that wait for a first message, and those of the last minute."""
 
-    waiting: int = 0
-    recent: int = 0
+    waiting: Counter[str] = field(default_factory=Counter)
+    recent: Counter[str] = field(default_factory=Counter)
 
-    def is_full_for(self, severity: Severity) -> bool:
+    def is_full_for(self, severity: Severity, pipeline: str) -> bool:
         """Whether the next problem would be one too many."""
-        if severity >= Severity.CRITICAL:
-            return self.waiting >= STORM_CRITICAL_WAITING or self.recent >= STORM_CRITICAL_A_MINUTE
-        return self.waiting >= STORM_WAITING or self.recent >= STORM_A_MINUTE
+        if not self._is_over(severity, room=0):
+            return False
+        is_calm = self.waiting[pipeline] < STORM_ALONE and self.recent[pipeline] < STORM_ALONE
+        return not is_calm or self.is_overrun(severity)
+
+    def is_overrun(self, severity: Severity) -> bool:
+        """Whether so many pipelines are in trouble that not even each of them can be told of by itself."""
+        return self._is_over(severity, room=STORM_ROOM)
+
+    def _is_over(self, severity: Severity, *, room: int) -> bool:
+        critical = severity >= Severity.CRITICAL
+        waiting_most = STORM_CRITICAL_WAITING if critical else STORM_WAITING
+        recent_most = STORM_CRITICAL_A_MINUTE if critical else STORM_A_MINUTE
+        return self.waiting.total() >= waiting_most + room or self.recent.total() >= recent_most + room
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +113,13 @@ def of_storm(event: Event, recipients: tuple[Recipient, ...], found: Fingerprint
     return replace(
         event, fingerprint=found, title="many problems at once", recipients=recipients, effect="", runbook=""
     )
+
+
+def of_everywhere(event: Event, found: Fingerprint) -> Event:
+    """The event of a storm as one of the storm of all pipelines, ``found``: there are too many of those, too."""
+    where = {names.PIPELINE_NAME: EVERYWHERE, names.DEPLOYMENT_ENVIRONMENT: ""}
+    record = replace(event.record, attributes={**event.record.attributes, **where})
+    return replace(event, fingerprint=found, record=record)
 
 
 def is_storm(record: Record) -> bool:

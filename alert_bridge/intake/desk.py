@@ -99,17 +99,22 @@ class Desk:
     def kinship(self, run_id: str) -> Kinship:
         """What is known of a run, this very request included."""
         if run_id not in self._kinship:
-            self.flush()
+            if self._has_troubles(run_id, at_least=1):
+                self.flush()
             self._kinship[run_id] = Kinship(*self.book.lineage(run_id))
         return self._kinship[run_id]
+
+    def _has_troubles(self, run_id: str, *, at_least: int) -> bool:
+        """Whether so many problems showed in a run before this request, or any in it."""
+        waits = any(run == run_id for run, _, _ in self._sightings)
+        return waits or self.book.has_troubles(run_id, at_least=at_least)
 
     def note_stage(self, record: Record) -> bool:
         """A stage began: whether problems of its run that showed already hang together in another way now."""
         if not self.book.note_stage_span(record):
             return False
         self._kinship.pop(record.run_id, None)
-        waits = any(run_id == record.run_id for run_id, _, _ in self._sightings)
-        if not waits and not self.book.has_troubles(record.run_id):
+        if not self._has_troubles(record.run_id, at_least=2):  # one alone hangs together with nothing
             return False
         return self.kinship(record.run_id).concerns(record.span_id, record.stage)
 
@@ -145,10 +150,10 @@ class Desk:
         counted = absorb(case, event, now=self.now)
         for talk in counted.talks:
             if talk.key not in known and talk.key in self._crowds:
-                self._crowds[talk.key].waiting += talk.queued > 0
-                self._crowds[talk.key].recent += 1
+                self._crowds[talk.key].waiting[event.record.pipeline] += talk.queued > 0
+                self._crowds[talk.key].recent[event.record.pipeline] += 1
         if counted.incident.count == 1 and not counted.talks and NOBODY in self._crowds:
-            self._crowds[NOBODY].recent += 1
+            self._crowds[NOBODY].recent[event.record.pipeline] += 1
         return self.put(counted)
 
     def crowd(self, channel: str, address: str) -> Crowd:

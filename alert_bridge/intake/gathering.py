@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from alert_bridge.fingerprint import Said, of
 from alert_bridge.incidents import Case, Event
-from alert_bridge.incidents.storm import STORM, as_kept, may_be_gathered, of_storm
+from alert_bridge.incidents.storm import STORM, as_kept, may_be_gathered, of_everywhere, of_storm
 from alert_bridge.intake.desk import NOBODY, Desk
 from alert_bridge.model import Fingerprint, Recipient
 
@@ -26,14 +26,12 @@ def told_one_by_one(event: Event, case: Case | None, desk: Desk) -> Event | None
         return event
     if not event.recipients:
         # Nobody is told, but somebody looks at the list of incidents: it must not grow without an end either.
-        if case is not None or not desk.crowd(*NOBODY).is_full_for(event.severity):
+        if case is not None or not _is_crowded(NOBODY, event, desk):
             return event
         _gather(event, (), desk)
         return None
     known = {talk.key for talk in case.talks} if case else set()
-    crowded = tuple(
-        one for one in event.recipients if _key(one) not in known and desk.crowd(*_key(one)).is_full_for(event.severity)
-    )
+    crowded = tuple(one for one in event.recipients if _key(one) not in known and _is_crowded(_key(one), event, desk))
     if not crowded:
         return event
     kept = tuple(one for one in event.recipients if one not in crowded)
@@ -46,7 +44,12 @@ def _gather(event: Event, crowded: tuple[Recipient, ...], desk: Desk, *, has_inc
     record = event.record
     silent = desk.under_silence(event)
     storm = of_storm(silent, crowded, _storm_of(record.pipeline, record.environment))
-    case = desk.case_of(storm) or desk.open_case(storm)
+    case = desk.case_of(storm)
+    keys = [_key(one) for one in crowded] or [NOBODY]
+    if case is None and any(desk.crowd(*key).is_overrun(event.severity) for key in keys):
+        storm = of_everywhere(storm, _storm_of("", ""))
+        case = desk.case_of(storm)
+    case = case or desk.open_case(storm)
     heard = {talk.key for talk in case.talks}
     case = desk.count(case, storm)
     for talk in case.talks:
@@ -64,6 +67,10 @@ def _gather(event: Event, crowded: tuple[Recipient, ...], desk: Desk, *, has_inc
 @lru_cache(maxsize=STORMS_REMEMBERED)
 def _storm_of(pipeline: str, environment: str) -> Fingerprint:
     return of(Said(scope=f"{pipeline}/{environment}", own=STORM))
+
+
+def _is_crowded(key: tuple[str, str], event: Event, desk: Desk) -> bool:
+    return desk.crowd(*key).is_full_for(event.severity, event.record.pipeline)
 
 
 def _key(recipient: Recipient) -> tuple[str, str]:

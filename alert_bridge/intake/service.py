@@ -20,7 +20,7 @@ from alert_bridge.store.control import ControlStore
 __all__ = ["Intake", "Request", "Taken"]
 
 REQUESTS_PER_COMMIT = 256  # of those that wait; one request is never split
-BYTES_PER_COMMIT = 1024 * 1024  # a commit that takes long keeps every answer and every courier waiting
+WEIGHT_PER_COMMIT = 32 * 1024  # bytes of work: a commit that takes long keeps every answer and courier waiting
 REQUESTS_WAITING_MOST = 512  # more than a Collector's consumers can have in flight; beyond it the answer is 503
 BYTES_WAITING_MOST = 64 * 1024 * 1024  # the same for large ones
 
@@ -79,7 +79,7 @@ class Intake(Taker[Request, _Decoded]):
             "intake",
             Waiting(requests_most=REQUESTS_WAITING_MOST, bytes_most=BYTES_WAITING_MOST),
             requests_at_once=REQUESTS_PER_COMMIT,
-            bytes_at_once=BYTES_PER_COMMIT,
+            weight_at_once=WEIGHT_PER_COMMIT,
         )
         self._store = store
         self._policy = policy

@@ -1,20 +1,23 @@
 """Requests that wait for the one thread that takes them: bounded in number and in bytes, taken many at a time.
 
-Both lanes work like this: what waits is decoded, written in one transaction, and answered after the commit.
+Both lanes work like this: what waits is decoded, written in one transaction, and answered after the commit. Small
+requests and large ones take turns, so that one run's error does not wait for all batches of another run's storm.
 """
 
 from __future__ import annotations
 
 import logging
-import queue
 import threading
-from collections import Counter
+from collections import Counter, deque
 from concurrent.futures import Future
 from typing import Any, Generic, Protocol, TypeVar
 
 from alert_bridge.errors import IntakeError, StoreBusy
 
-__all__ = ["Taker", "Waiting"]
+__all__ = ["Taker", "Waiting", "weight_of"]
+
+SMALL_BYTES = 32 * 1024  # unpacked: an error with its traceback, not a batch of them
+GZIP_RATIO = 8  # what a batch of log records unpacks to, about; exactly would take as long as unpacking it
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +28,8 @@ class _Request(Protocol):
     @property
     def body(self) -> bytes: ...
     @property
+    def content_encoding(self) -> str: ...
+    @property
     def answer(self) -> Future[Any]: ...
 
 
@@ -32,55 +37,67 @@ R = TypeVar("R", bound=_Request)
 D = TypeVar("D")
 
 
+def weight_of(request: _Request) -> int:
+    """How many bytes of work a request is, about."""
+    return len(request.body) * (GZIP_RATIO if "gzip" in request.content_encoding.lower() else 1)
+
+
 class Waiting(Generic[R]):
-    """A queue for one taker; whoever finds it full must tell the sender to come again."""
+    """Two queues for one taker; whoever finds them full must tell the sender to come again."""
 
     def __init__(self, *, requests_most: int, bytes_most: int) -> None:
         self._requests_most, self._bytes_most = requests_most, bytes_most
-        self._queue: queue.SimpleQueue[R | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._requests = self._bytes = 0
+        self._changed = threading.Condition()
+        self._small: deque[R] = deque()
+        self._large: deque[R] = deque()
+        self._is_turn_of_large = False
+        self._has_ended = False
+        self._bytes = 0
 
     @property
     def requests(self) -> int:
         """How many wait."""
-        return self._requests
+        return len(self._small) + len(self._large)
 
     def put(self, request: R) -> bool:
         """Let it wait; false if too much waits already. One request, however large, fits where nothing waits."""
         size = len(request.body)
-        with self._lock:
-            over = self._bytes + size > self._bytes_most and self._requests > 0
-            if over or self._requests >= self._requests_most:
+        with self._changed:
+            waits = self.requests
+            over = self._bytes + size > self._bytes_most and waits > 0
+            if over or waits >= self._requests_most or self._has_ended:
                 return False
-            self._requests += 1
             self._bytes += size
-        self._queue.put(request)
+            (self._small if weight_of(request) <= SMALL_BYTES else self._large).append(request)
+            self._changed.notify()
         return True
 
     def end(self) -> None:
         """Nothing comes after what waits now."""
-        self._queue.put(None)
+        with self._changed:
+            self._has_ended = True
+            self._changed.notify()
 
-    def gather(self, most: int, *, bytes_most: int) -> tuple[list[R], bool]:
-        """What waits, at least one and not more than this, and whether the end has come."""
+    def gather(self, most: int, *, weight_most: int) -> tuple[list[R], bool]:
+        """Some of what waits, at least one and not more than this, and whether the end has come."""
         requests: list[R] = []
-        size = 0
-        item = self._queue.get()
-        while item is not None:
-            with self._lock:
-                self._requests -= 1
+        weight = 0
+        with self._changed:
+            self._changed.wait_for(lambda: self.requests or self._has_ended)
+            line = self._whose_turn()
+            while line and len(requests) < most and weight < weight_most:
+                item = line.popleft()
                 self._bytes -= len(item.body)
-            if item.answer.set_running_or_notify_cancel():  # else the sender is gone, and will send it again
-                requests.append(item)
-                size += len(item.body)
-            if len(requests) >= most or size >= bytes_most:
-                return requests, False
-            try:
-                item = self._queue.get_nowait()
-            except queue.Empty:
-                return requests, False
-        return requests, True
+                if item.answer.set_running_or_notify_cancel():  # else the sender is gone, and will send it again
+                    requests.append(item)
+                    weight += weight_of(item)
+            return requests, self._has_ended and not self.requests
+
+    def _whose_turn(self) -> deque[R]:
+        """Both get every other turn where both wait, so that neither waits for all of the other."""
+        is_large = bool(self._large) and (self._is_turn_of_large or not self._small)
+        self._is_turn_of_large = not is_large
+        return self._large if is_large else self._small
 
 
 class Taker(threading.Thread, Generic[R, D]):
@@ -90,14 +107,14 @@ class Taker(threading.Thread, Generic[R, D]):
         name: of the thread.
         waiting: where requests wait for it.
         requests_at_once: in one commit; a request is never split.
-        bytes_at_once: the same in bytes, as they came.
+        weight_at_once: the same in bytes of work.
     """
 
-    def __init__(self, name: str, waiting: Waiting[R], *, requests_at_once: int, bytes_at_once: int) -> None:
+    def __init__(self, name: str, waiting: Waiting[R], *, requests_at_once: int, weight_at_once: int) -> None:
         super().__init__(name=name, daemon=True)
         self.totals: Counter[str] = Counter()
         self._waiting = waiting
-        self._requests_at_once, self._bytes_at_once = requests_at_once, bytes_at_once
+        self._requests_at_once, self._weight_at_once = requests_at_once, weight_at_once
 
     @property
     def requests_waiting(self) -> int:
@@ -125,7 +142,7 @@ class Taker(threading.Thread, Generic[R, D]):
     def run(self) -> None:
         ended = False
         while not ended:
-            requests, ended = self._waiting.gather(self._requests_at_once, bytes_most=self._bytes_at_once)
+            requests, ended = self._waiting.gather(self._requests_at_once, weight_most=self._weight_at_once)
             decoded = [item for request in requests if (item := self._decoded(request)) is not None]
             if decoded:
                 self.commit(decoded)

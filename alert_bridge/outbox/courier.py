@@ -6,7 +6,7 @@ import logging
 import random
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,6 +15,7 @@ from alert_bridge import retry
 from alert_bridge.channels.base import Channel, Delivered
 from alert_bridge.errors import DeliveryError, Retryable, StoreBusy
 from alert_bridge.incidents import posts_anew
+from alert_bridge.incidents.storm import STORM_ALONE
 from alert_bridge.messages import compose
 from alert_bridge.outbox.planning import Rules
 from alert_bridge.outbox.settle import settle_delivered, settle_failed
@@ -32,6 +33,8 @@ UNEXPECTED_WAIT_S = 5.0
 ERROR_CHARACTERS = 300
 FOLDED_TOLD_MOST = 8  # of what is told as part of an incident; its page lists all
 PACED_ADDRESSES_MOST = 500  # of the last ones written to; more would not fit into one statement
+HEARD_OF_WINDOW_S = 60.0  # a pipeline that an address heard much of within it lets others go first
+HEARD_OF_MOST = 10_000  # messages remembered for that
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +69,7 @@ class Courier(threading.Thread):
         self._paused_until = 0
         self._failures = 0
         self._written_at: dict[str, int] = {}  # address -> when it was last written to
+        self._heard_of: deque[tuple[int, str, str]] = deque(maxlen=HEARD_OF_MOST)  # (when, address, pipeline)
 
     def wake(self) -> None:
         """There may be something to send now."""
@@ -99,7 +103,12 @@ class Courier(threading.Thread):
         pause = int(self.channel.pause * NS)
         self._written_at = {address: at for address, at in self._written_at.items() if at + pause > now}
         with self._office.store.writing() as book:
-            lease = book.lease(self.channel.name, now=now, without=tuple(self._written_at)[-PACED_ADDRESSES_MOST:])
+            lease = book.lease(
+                self.channel.name,
+                now=now,
+                without=tuple(self._written_at)[-PACED_ADDRESSES_MOST:],
+                after_others=self._loud(now)[-PACED_ADDRESSES_MOST:],
+            )
             due = 0 if lease else book.next_due(self.channel.name)
             facts = book.facts_of_run(lease.case.incident.sample.run_id, now=now) if lease else ()
             folded = book.told_with(lease.case.incident.id, most=FOLDED_TOLD_MOST) if lease else ((), 0)
@@ -108,6 +117,13 @@ class Courier(threading.Thread):
             return max((free - now) / NS, 0.001)
         self._tell(lease, facts, folded)
         return 0.0
+
+    def _loud(self, now: int) -> list[tuple[str, str]]:
+        """(address, pipeline) of which an address has heard much lately: what others have to say goes first."""
+        while self._heard_of and self._heard_of[0][0] + HEARD_OF_WINDOW_S * NS < now:
+            self._heard_of.popleft()
+        heard = Counter((address, pipeline) for _, address, pipeline in self._heard_of)
+        return [key for key, messages in heard.items() if messages >= STORM_ALONE]
 
     def _tell(
         self,
@@ -140,6 +156,7 @@ class Courier(threading.Thread):
         else:
             self._settle(partial(self._delivered, lease, delivered, earlier))
         self._written_at[address] = office.clock()
+        self._heard_of.append((self._written_at[address], address, lease.case.incident.pipeline))
 
     def _settle(self, write: Callable[[], None]) -> None:
         """Write the outcome, however long the store takes: for want of a receipt nothing must be sent again."""

@@ -74,7 +74,7 @@ class Keeper(Taker[_Request, _Batch]):
             "keeper",
             Waiting(requests_most=REQUESTS_WAITING_MOST, bytes_most=BYTES_WAITING_MOST),
             requests_at_once=REQUESTS_PER_COMMIT,
-            bytes_at_once=BYTES_WAITING_MOST,
+            weight_at_once=BYTES_WAITING_MOST,
         )
         self._store = store
         self._clock = clock

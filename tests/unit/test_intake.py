@@ -153,9 +153,9 @@ def test_what_is_taken_at_once_is_bounded_in_number_and_bytes():
     waiting.end()
 
     taken = [
-        waiting.gather(4, bytes_most=1_000),
-        waiting.gather(100, bytes_most=20),
-        waiting.gather(100, bytes_most=99),
+        waiting.gather(4, weight_most=1_000),
+        waiting.gather(100, weight_most=20),
+        waiting.gather(100, weight_most=99),
     ]
 
     assert [(len(requests), ended) for requests, ended in taken] == [(4, False), (2, False), (4, True)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
@@ -84,12 +85,12 @@ class LineageRows:
         ).fetchone()
         return row is not None
 
-    def has_troubles(self, run_id: str) -> bool:
-        """Whether several problems showed in a run, so that they may hang together."""
+    def has_troubles(self, run_id: str, *, at_least: int) -> bool:
+        """Whether so many problems, each an incident, showed in a run."""
         rows = self.connection.execute(
-            "SELECT DISTINCT incident_id FROM sightings WHERE run_id = ? LIMIT 2", (run_id,)
+            "SELECT DISTINCT incident_id FROM sightings WHERE run_id = ? LIMIT ?", (run_id, at_least)
         ).fetchall()
-        return len(rows) > 1
+        return len(rows) == at_least
 
     def move_sightings(self, from_id: str, to_id: str, *, problem: str = "") -> None:
         """Where one incident's problems showed is where another's do; of ``problem`` alone, if it is given."""
@@ -206,22 +207,25 @@ class LineageRows:
 
     def crowd_of_nobody(self, *, now: int) -> Crowd:
         """How many problems of the last minute nobody is told of."""
-        row = self.connection.execute(
-            "SELECT count(*) AS recent FROM incidents i WHERE opened_at > ?"
-            " AND NOT EXISTS (SELECT 1 FROM conversations c WHERE c.incident_id = i.id)",
+        rows = self.connection.execute(
+            "SELECT pipeline, count(*) AS recent FROM incidents i WHERE opened_at > ?"
+            " AND NOT EXISTS (SELECT 1 FROM conversations c WHERE c.incident_id = i.id) GROUP BY pipeline",
             (now - int(STORM_RATE_WINDOW_S * NS),),
-        ).fetchone()
-        return Crowd(recent=row["recent"])
+        )
+        return Crowd(recent=Counter({row["pipeline"]: row["recent"] for row in rows}))
 
     def crowd(self, channel: str, address: str, *, now: int) -> Crowd:
         """How many new problems an address has to be told of, and how many it has had within the last minute."""
-        row = self.connection.execute(
-            "SELECT coalesce(sum(first_told_at = 0 AND queued > 0 AND quiet_until = 0), 0) AS waiting,"
-            " coalesce(sum(opened_at > ?), 0) AS recent FROM conversations"
-            " WHERE channel = ? AND address = ? AND opened_at > ? AND state = 'open'",
+        rows = self.connection.execute(
+            "SELECT i.pipeline, sum(first_told_at = 0 AND queued > 0 AND quiet_until = 0) AS waiting,"
+            " sum(c.opened_at > ?) AS recent FROM conversations c JOIN incidents i ON i.id = c.incident_id"
+            " WHERE c.channel = ? AND c.address = ? AND c.opened_at > ? AND c.state = 'open' GROUP BY i.pipeline",
             (now - int(STORM_RATE_WINDOW_S * NS), channel, address, now - int(STORM_WAITING_WINDOW_S * NS)),
-        ).fetchone()
-        return Crowd(row["waiting"], row["recent"])
+        ).fetchall()
+        return Crowd(
+            Counter({row["pipeline"]: row["waiting"] for row in rows}),
+            Counter({row["pipeline"]: row["recent"] for row in rows}),
+        )
 
     def note_loner(self, fingerprint: str, run_id: str) -> None:
         """Remember that a problem stood alone in a run."""

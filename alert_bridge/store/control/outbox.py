@@ -47,20 +47,30 @@ class OutboxRows:
         if row is None or row["state"] == NoticeState.QUEUED.value:
             self._replace_plan(talk, row, planned, now)
 
-    def lease(self, channel: str, *, now: int, without: Sequence[str] = ()) -> Lease | None:
+    def lease(
+        self,
+        channel: str,
+        *,
+        now: int,
+        without: Sequence[str] = (),
+        after_others: Sequence[tuple[str, str]] = (),
+    ) -> Lease | None:
         """The most urgent notice of a channel that is due, marked as being sent; None if there is none.
 
         First messages come before edits, the worse before the less bad, the older before the newer.
-        ``without``: addresses that must not be written to yet.
+        ``without``: addresses that must not be written to yet; ``after_others``: (address, pipeline) that come after
+        what else is as bad.
         """
         places = ", ".join("?" * len(without))
+        pairs = ", ".join(["(?, ?)"] * len(after_others))
         row = self.connection.execute(
             "SELECT n.*, c.incident_id FROM notices n JOIN conversations c ON c.id = n.conversation_id"  # noqa: S608 - only places
             " JOIN incidents i ON i.id = c.incident_id"
             " WHERE n.state = 'queued' AND n.due_at <= ? AND n.retry_at <= ? AND c.channel = ?"
             f" AND c.address NOT IN ({places})"
-            " ORDER BY n.reason = 'repeated', i.severity DESC, n.due_at, n.id LIMIT 1",
-            (now, now, channel, *without),
+            " ORDER BY n.reason = 'repeated', i.severity DESC,"
+            f" (c.address, i.pipeline) IN (VALUES {pairs or '(NULL, NULL)'}), n.due_at, n.id LIMIT 1",
+            (now, now, channel, *without, *(value for pair in after_others for value in pair)),
         ).fetchone()
         if row is None:
             return None
