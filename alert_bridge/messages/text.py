@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 
 __all__ = [
     "claims",
@@ -14,6 +15,7 @@ __all__ = [
     "outer_parts",
     "plain_name",
     "visible",
+    "whole_lines",
     "without_braces",
 ]
 
@@ -90,15 +92,16 @@ def outer_parts(text: str, head_chars: int, tail_chars: int) -> str:
     if len(text) <= head_chars + tail_chars:
         return text
     lines = text.split("\n")
-    head = _whole_lines(lines, head_chars)
-    tail = _whole_lines(lines[::-1][: len(lines) - len(head)], tail_chars)[::-1]
+    head = whole_lines(lines, head_chars)
+    tail = whole_lines(lines[::-1][: len(lines) - len(head)], tail_chars)[::-1]
     if not head or not tail:  # lines too long for their share: cut them instead
         return f"{text[:head_chars]}\n… the middle is left out; the full log has it …\n{text[-tail_chars:]}"
     left_out = len(lines) - len(head) - len(tail)
     return "\n".join((*head, f"… {left_out} lines left out; the full log has them …", *tail))
 
 
-def _whole_lines(lines: list[str], most_chars: int) -> list[str]:
+def whole_lines(lines: Iterable[str], most_chars: int) -> list[str]:
+    """The first lines, as many as fit into so many characters with a line end each."""
     kept: list[str] = []
     for line in lines:
         most_chars -= len(line) + 1

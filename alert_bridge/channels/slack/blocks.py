@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from alert_bridge.channels.headline import in_two
+from alert_bridge.messages.text import whole_lines
 from alert_bridge.model import Duty, Message, Reason, Severity
 
 __all__ = ["MAX_CHARS", "Payload", "payload_of"]
@@ -59,8 +60,8 @@ def payload_of(message: Message, *, meant_for: str = "") -> Payload:
     else:
         blocks += [_context(text) for text in context]
     said = [_fit(text, MAX_FACTS_CHARS) for text in (message.late, message.headline, message.note) if text]
-    text = _whole_lines((*said, *detail.splitlines(), *context), MAX_CHARS)
-    return Payload(text=text, blocks=tuple(blocks))
+    text = whole_lines((*said, *detail.splitlines(), *context), MAX_CHARS)
+    return Payload(text="\n".join(text), blocks=tuple(blocks))
 
 
 def _lead(message: Message) -> str:
@@ -79,27 +80,17 @@ def _detail(message: Message) -> str:
     if message.duty is Duty.ACT:
         return ""
     parts = (f"*{_fit(heading, 60)}:* {_fit(text, 200)}" for heading, text in message.paragraphs)
-    return _whole_lines(tuple(parts), MAX_DETAIL_CHARS)
+    return "\n".join(whole_lines(parts, MAX_DETAIL_CHARS))
 
 
 def _digest_detail(message: Message) -> str:
     """A digest is read where it stands: every part as a heading and its lines, as many as fit."""
-    lines = [
+    lines = (
         line
         for heading, text in message.paragraphs
         for line in (f"*{_fit(heading, 60)}*", *(_fit(line, 200) for line in text.split("\n")))
-    ]
-    return _whole_lines(tuple(lines), MAX_DIGEST_CHARS)
-
-
-def _whole_lines(lines: tuple[str, ...], most_chars: int) -> str:
-    kept: list[str] = []
-    for line in lines:
-        most_chars -= len(line) + 1
-        if most_chars < 0:
-            break
-        kept.append(line)
-    return "\n".join(kept)
+    )
+    return "\n".join(whole_lines(lines, MAX_DIGEST_CHARS))
 
 
 def _links(message: Message, most_chars: int) -> str:
