@@ -9,14 +9,12 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from alert_bridge.errors import SettingsError
+from alert_bridge.exporters.address import checked, is_in_the_clear
 from alert_bridge.settings import secret, setting
 
 __all__ = ["PrefectSettings", "prefect_settings"]
-
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +56,11 @@ def prefect_settings(environ: Mapping[str, str]) -> PrefectSettings | None:
     url = setting(environ, "PREFECT_API_URL")
     if not url:
         return None
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-    except ValueError:
-        parts, host = urlsplit(""), ""
-    if parts.scheme not in {"http", "https"} or not host:
-        raise SettingsError(f"PREFECT_API_URL {url!r} is not a web address such as http://127.0.0.1:4200/api")
+    parts = checked(url, "PREFECT_API_URL", "http://127.0.0.1:4200/api")
     if parts.username or parts.password:
         raise SettingsError("PREFECT_API_URL holds a password: put it in PREFECT_API_AUTH_STRING")
     key, user = secret(environ, "PREFECT_API_KEY"), secret(environ, "PREFECT_API_AUTH_STRING")
-    if (key or user) and parts.scheme == "http" and host not in _LOOPBACK:
+    if (key or user) and is_in_the_clear(parts):
         raise SettingsError("PREFECT_API_URL begins with http://, which would send a secret for all to read")
     certificates = setting(environ, "PREFECT_API_SSL_CERT_FILE")
     return PrefectSettings(

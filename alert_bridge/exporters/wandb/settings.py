@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from alert_bridge.errors import SettingsError
+from alert_bridge.exporters.address import checked, is_in_the_clear
 from alert_bridge.settings import secret, setting
 
 __all__ = ["WandbSettings", "wandb_settings"]
@@ -15,7 +15,6 @@ __all__ = ["WandbSettings", "wandb_settings"]
 OFFLINE, ONLINE = "offline", "online"
 _MODES = {"": OFFLINE, "offline": OFFLINE, "dryrun": OFFLINE, "online": ONLINE, "run": ONLINE}
 _OFF = "disabled"
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _NOT_IN_PROJECTS = str.maketrans(dict.fromkeys("/\\#?%:", "-"))
 _PROJECT_CHARACTERS = 128
 
@@ -85,13 +84,7 @@ def _base_url(environ: Mapping[str, str], key: str) -> str:
     url = setting(environ, "WANDB_BASE_URL").rstrip("/")
     if not url:
         return ""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-    except ValueError:
-        parts, host = urlsplit(""), ""
-    if parts.scheme not in {"http", "https"} or not host:
-        raise SettingsError(f"WANDB_BASE_URL {url!r} is not a web address such as https://wandb.example.org")
-    if key and parts.scheme == "http" and host not in _LOOPBACK:
+    parts = checked(url, "WANDB_BASE_URL", "https://wandb.example.org")
+    if key and is_in_the_clear(parts):
         raise SettingsError("WANDB_BASE_URL begins with http://, which would send the key for all to read")
     return url
