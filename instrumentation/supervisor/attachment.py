@@ -35,7 +35,8 @@ def announce_run(environ: Mapping[str, str], given: Mapping[str, str]) -> Path |
 def site_packages(environment: Path) -> list[Path]:
     """The package folders of a virtual or conda environment, named by its folder or by its Python."""
     prefix = environment.parent.parent if environment.is_file() else environment
-    return [path for path in sorted(prefix.glob("lib*/python3*/site-packages")) if path.is_dir()]
+    found = {path.resolve(): path for path in sorted(prefix.glob("lib*/python3*/site-packages"), reverse=True)}
+    return sorted(path for path in found.values() if path.is_dir())  # `lib64` is mostly another name of `lib`
 
 
 def attach(folder: Path) -> Path:

@@ -19,7 +19,7 @@ from instrumentation.settings import Settings
 from instrumentation.supervisor.arguments import Arguments
 from instrumentation.supervisor.launch import Launch
 from instrumentation.supervisor.outer import is_followed, without_outer
-from instrumentation.supervisor.spawning import NOT_EXECUTABLE_EXIT_CODE, NOT_FOUND_EXIT_CODE, SHELL
+from instrumentation.supervisor.spawning import NOT_EXECUTABLE_EXIT_CODE, NOT_FOUND_EXIT_CODE, SHELL, NotStarted
 
 if TYPE_CHECKING:
     from instrumentation.supervisor.ending import Ending
@@ -39,7 +39,11 @@ def run(arguments: Arguments, environ: Mapping[str, str] = os.environ) -> NoRetu
     if arguments.stages:
         environ = {**environ, contract.ENV_STAGES: ",".join(arguments.stages)}
     if is_followed(environ):
-        _become(command, environ, mask)  # inside of another `run`, which follows this program as it is
+        if limits.silent_after_s:
+            _say_on_terminal("--silent-after is the outer run's to tell; it has no effect in here")
+        if not limits.timeout_s:
+            _become(command, environ, mask)  # inside of another `run`, which follows this program as it is
+        _run_within(arguments, environ)
     environ = without_outer(environ)
     try:
         settings = Settings.from_environ(environ, arguments.pipeline)
@@ -67,6 +71,20 @@ def run(arguments: Arguments, environ: Mapping[str, str] = os.environ) -> NoRetu
     if launch.failure is None and (not outcome.ending.is_success or outcome.errors):
         _say_on_terminal(_last_line(launch.pipeline, outcome, settings.endpoint))
     _end_like(outcome.ending)
+
+
+def _run_within(arguments: Arguments, environ: Mapping[str, str]) -> NoReturn:
+    from instrumentation.supervisor.inner import run_within
+    from instrumentation.supervisor.naming import name_of
+
+    command = arguments.program
+    try:
+        name = arguments.pipeline or name_of(command)
+        ending = run_within(command, name, arguments.limits.timeout_s, environ)
+    except NotStarted as failure:
+        _say(str(failure))
+        os._exit(failure.exit_code)
+    _end_like(ending)
 
 
 def _hold_closed_streams() -> None:

@@ -22,10 +22,9 @@ from instrumentation.child._pipeline_alerts_child.context import parse_tracepare
 from instrumentation.supervisor.memory import peak_of
 from instrumentation.supervisor.processes import argv_of, below, children_of, executable_of, is_python
 
-__all__ = ["Death", "Descendants", "Unreached", "become_subreaper"]
+__all__ = ["Death", "Descendants", "Unreached"]
 
 MAX_WATCHED: Final = 512
-_PR_SET_CHILD_SUBREAPER: Final = 36
 _PIDFD_GET_INFO: Final = 3 << 30 | 64 << 16 | 0xFF << 8 | 11  # _IOWR(0xFF, 11, struct pidfd_info), 64 bytes
 _PIDFD_INFO_EXIT: Final = 1 << 3
 _EXIT_CODE_OFFSET: Final = 60
@@ -140,10 +139,14 @@ class Descendants:
             )
         return found
 
-    def adopted(self) -> list[int]:
-        """Processes below us whose own parent is gone: all but the program and what we started ourselves."""
+    def orphans(self) -> list[int]:
+        """Processes whose own parent is gone, so that they fell to us."""
         ours = {self.program_pid, *self.own_pids}
-        roots = [pid for pid in children_of(os.getpid()) if pid not in ours]
+        return [pid for pid in children_of(os.getpid()) if pid not in ours]
+
+    def adopted(self) -> list[int]:
+        """The orphans, and all below them."""
+        roots = self.orphans()
         return [*roots, *(pid for root in roots for pid in below(root))]
 
     def _is_over(self, watched: _Watched) -> bool:
@@ -167,14 +170,6 @@ class Descendants:
                 self._told.add((executable, reason))
                 found.append(Unreached(pid, argv_of(pid) or (executable,), reason))
         return found
-
-
-def become_subreaper() -> None:
-    """Descendants whose parent is gone fall to us, so that their end is seen and nothing of theirs is lost."""
-    import ctypes
-
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def why_unreached(pid: int, child_path: str) -> str:

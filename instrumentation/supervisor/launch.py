@@ -26,7 +26,7 @@ from instrumentation.supervisor.attachment import announce_run
 from instrumentation.supervisor.bystander import Bystander
 from instrumentation.supervisor.naming import name_of, working_folder
 from instrumentation.supervisor.output import Output
-from instrumentation.supervisor.spawning import NotStarted, Program, block_signals
+from instrumentation.supervisor.spawning import NotStarted, Program, become_subreaper, block_signals
 
 __all__ = ["CHILD_PATH", "Launch"]
 
@@ -100,6 +100,7 @@ class Launch:
             failure = error
         output.started()
         if program is not None:
+            become_subreaper()
             with contextlib.suppress(OSError):
                 program.bystander = Bystander()
         return cls(

@@ -19,9 +19,10 @@ from typing import Final
 
 from instrumentation.supervisor.bystander import Bystander
 
-__all__ = ["FORWARDED", "NotStarted", "Program", "block_signals"]
+__all__ = ["FORWARDED", "NotStarted", "Program", "become_subreaper", "block_signals"]
 
 SHELL: Final = "/bin/sh"
+_PR_SET_CHILD_SUBREAPER: Final = 36
 NOT_FOUND_EXIT_CODE: Final = 127  # what shells answer
 NOT_EXECUTABLE_EXIT_CODE: Final = 126
 # All but those that nobody can hold back, that stop a job, or that our own faults and writes raise.
@@ -151,3 +152,11 @@ class Program:
                 self.cpu_seconds = usage.ru_utime + usage.ru_stime
             else:
                 orphans.append((pid, status, usage.ru_maxrss * 1024))
+
+
+def become_subreaper() -> None:
+    """Descendants whose parent is gone fall to us, so that their end is seen and nothing of theirs is lost."""
+    import ctypes
+
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

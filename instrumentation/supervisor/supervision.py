@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import signal
 import threading
 import time
 from collections.abc import Sequence
@@ -19,23 +18,25 @@ from instrumentation.sender import linger
 from instrumentation.sender.logfile import RunLog, keep_within, log_path
 from instrumentation.sender.own_redaction import OwnRedaction, load
 from instrumentation.sender.sender import Report, Sender, collect_seldom
-from instrumentation.supervisor.descendants import Death, Descendants, become_subreaper
+from instrumentation.supervisor.descendants import Death, Descendants
 from instrumentation.supervisor.ending import Ending
 from instrumentation.supervisor.launch import CHILD_PATH, Launch
+from instrumentation.supervisor.leftovers import Leftover, Leftovers
 from instrumentation.supervisor.limits import Limits
 from instrumentation.supervisor.listening import Listener, Place
 from instrumentation.supervisor.memory import OomWatch, judge
-from instrumentation.supervisor.processes import below
 from instrumentation.supervisor.spawning import Program
 from instrumentation.supervisor.stacks import dump_stacks
+from instrumentation.supervisor.stopping import TimeLimit
 from instrumentation.supervisor.telling import Teller
 from instrumentation.supervisor.verdicts import verdicts
 
 __all__ = ["Outcome", "Supervision"]
 
 TICK_S: Final = 0.25
+STOPPED_AFTER_S: Final = 2.0  # without a tick
 HEARTBEAT_EVERY_S: Final = 60.0
-KILL_AFTER_S: Final = 10.0  # between the polite and the final signal of a time-out
+LEFTOVER_GRACE_S: Final = 0.1  # after the program, for what ends with it
 EXIT_BUDGET_S: Final = 0.8  # of shipping after the program ended; the command's promise is 1.5 s
 MANIFEST_WAIT_S: Final = 1.0  # for a first Python process, whose packages are the interesting ones
 _MANIFEST_GRACE_S: Final = 0.05
@@ -78,9 +79,10 @@ class Supervision:
         self._manifest = threading.Thread(target=self._tell_manifest, name="pipeline-alerts-manifest", daemon=True)
         self._is_silence_told = False
         self._silence: threading.Thread | None = None
+        self._last_tick = launch.started
         self._next_heartbeat = launch.started + HEARTBEAT_EVERY_S
-        self._asked_to_stop_at: float | None = None
-        self._is_killed = False
+        self._time_limit = TimeLimit(limits.timeout_s, launch.started)
+        self._leftovers = Leftovers(launch.folder.path.resolve())
         self._oom = OomWatch()
         self._peak_below = 0
 
@@ -107,7 +109,6 @@ class Supervision:
         self._oom.include(program.pid)
         beside = [program.bystander.pid] if program.bystander else []
         self._descendants.own_pids = [*self._launch.output.copier_pids, *beside]
-        become_subreaper()
         self._sender.start()
         self._manifest.start()
         self._follow(program)
@@ -140,14 +141,18 @@ class Supervision:
                 self._tell_deaths(orphans)
 
     def _tick(self, program: Program, now: float) -> None:
+        if now - self._last_tick > STOPPED_AFTER_S:
+            self._listener.last_heard = now  # we were stopped from the terminal, and the program with us
+        self._last_tick = now
         if now >= self._next_heartbeat:
             self._next_heartbeat = now + HEARTBEAT_EVERY_S
             self._teller.heartbeat(now - self._launch.started, self._listener.stage)
         self._peak_below = max(self._peak_below, self._descendants.peak_memory())
         for unreached in self._descendants.unreached(now):
             self._teller.unreached(unreached)
-        if self._limits.timeout_s and now - self._launch.started >= self._limits.timeout_s:
-            self._stop(program, now)
+        for leftover in self._leftovers.look(self._descendants.orphans(), now):
+            self._teller.leftover(leftover)
+        self._time_limit.keep(program, now)
         if self._limits.silent_after_s:
             self._watch_silence(program, now - self._listener.last_heard)
 
@@ -169,24 +174,11 @@ class Supervision:
             stacks = dump_stacks(program.pid, self._descendants.adopted(), file)
         self._teller.silence(self._limits.silent_after_s, silent_for, stage, stacks)
 
-    def _stop(self, program: Program, now: float) -> None:
-        if self._asked_to_stop_at is None:
-            self._asked_to_stop_at = now
-            number = signal.SIGTERM
-        elif not self._is_killed and now - self._asked_to_stop_at >= KILL_AFTER_S:
-            self._is_killed = True
-            number = signal.SIGKILL
-        else:
-            return
-        for pid in (program.pid, *below(program.pid)):
-            with contextlib.suppress(OSError):
-                os.kill(pid, number)
-
     def _tell_deaths(self, orphans: Sequence[tuple[int, int, int]] = ()) -> None:
         for death, memory in verdicts(lambda: self._descendants.deaths(orphans), self._oom, time.monotonic):
             self._peak_below = max(self._peak_below, death.peak_memory)
             self._sender.catch_up()  # what it said last is in its journal, but perhaps not here yet
-            if self._asked_to_stop_at is None:  # else it was us
+            if not self._time_limit.is_over:  # else it was us
                 last = self._listener.last_records(death.pid)
                 self._teller.death(death, memory, self._place_of(death), last)
 
@@ -212,7 +204,7 @@ class Supervision:
             program.status,
             memory=judge(kills, 1, peak_memory, self._oom.limit()),
             has_victims=bool(in_all.here),
-            is_timeout=self._asked_to_stop_at is not None,
+            is_timeout=self._time_limit.is_over,
             is_interrupt=program.was_interrupted,
         )
         self._has_python.set()
@@ -222,6 +214,8 @@ class Supervision:
         self._sender.catch_up()
         if lost := self._sender.lost():
             self._teller.lost(lost)
+        for leftover in self._left_behind():
+            self._teller.leftover(leftover)
         if never_run := self._never_run():
             self._teller.never_run(never_run)
         self._teller.end(
@@ -238,6 +232,13 @@ class Supervision:
         )
         report = self._ship_and_clear()
         return Outcome(ending, self._listener.errors, report, self._folder.path)
+
+    def _left_behind(self) -> list[Leftover]:
+        """What goes on after the program, and not only for the moment that it takes to notice."""
+        ends_at = time.monotonic() + LEFTOVER_GRACE_S
+        while self._leftovers.stay(self._descendants.orphans()) and time.monotonic() < ends_at:
+            time.sleep(LEFTOVER_GRACE_S / 10)
+        return self._leftovers.look(self._descendants.orphans(), time.monotonic(), at_end=True)
 
     def _never_run(self) -> list[str]:
         """Functions that were named as stages and did not become one."""

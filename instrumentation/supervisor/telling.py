@@ -13,6 +13,7 @@ from instrumentation.redaction import scrub_arguments
 from instrumentation.supervisor.descendants import Death, Unreached
 from instrumentation.supervisor.ending import CRITICAL, ERROR, INFO, WARNING, Ending, describe_seconds
 from instrumentation.supervisor.launch import Launch
+from instrumentation.supervisor.leftovers import Leftover
 from instrumentation.supervisor.listening import Place
 from instrumentation.supervisor.memory import Memory
 from instrumentation.supervisor.naming import name_of
@@ -74,6 +75,15 @@ class Teller:
             WARNING,
             "A Python program is not followed, so its records reach nobody: %s. `pipeline-alerts attach` can help",
             [process.reason],
+            attributes={names.COMMAND: " ".join(scrub_arguments(process.argv)), names.PROCESS_PID: process.pid},
+        )
+
+    def leftover(self, process: Leftover) -> None:
+        """It goes on though what started it is gone."""
+        self._tell(
+            WARNING,
+            "%s goes on though what started it is gone",
+            [name_of(process.argv)],
             attributes={names.COMMAND: " ".join(scrub_arguments(process.argv)), names.PROCESS_PID: process.pid},
         )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -93,13 +95,46 @@ def test_an_attached_environment_is_reached_though_its_variables_are_cleared(
 ) -> None:
     venv.create(tmp_path / "bare", with_pip=False, symlinks=True)
     attach = [sys.executable, "-m", "alert_bridge.cli", "attach", str(tmp_path / "bare")]
-    assert subprocess.run(attach, env=environ, cwd=ROOT, capture_output=True).returncode == 0
+    written = subprocess.run(attach, env=environ, cwd=ROOT, capture_output=True, check=True).stdout
 
     run(environ, "sh", "-c", f"env -i {tmp_path}/bare/bin/python -c 'import logging; logging.error(\"reached\")'")
     assert subprocess.run([*attach, "--remove"], env=environ, cwd=ROOT, capture_output=True).returncode == 0
 
+    assert written.count(b"wrote ") == 1
     assert "reached" in [record.body.string_value for record in receiver.records()]
     assert not list((tmp_path / "bare").rglob("pipeline_alerts.pth"))
+
+
+# Leaves two processes to whoever started it, as soon as that takes them.
+LEAVES = """
+import os, pathlib, subprocess, sys, time
+def left(*command):
+    while True:
+        shell = [*command, "sh", "-c", "sleep 600 >/dev/null 2>&1 & echo $!"]
+        pid = int(subprocess.run(shell, stdout=subprocess.PIPE).stdout)
+        if f"PPid:\\t{os.getppid()}\\n" in pathlib.Path(f"/proc/{pid}/status").read_text(): return pid
+        os.kill(pid, 9)
+print(left(), left("setsid"))
+sys.exit(3)
+"""
+
+
+def test_what_goes_on_after_its_program_is_named_and_a_daemon_is_not(
+    environ: dict[str, str], receiver: Receiver
+) -> None:
+    done = subprocess.run(
+        [*RUN, "--", PYTHON, "-c", LEAVES], env=environ, cwd=ROOT,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=TIMEOUT_S,
+    )  # fmt: skip
+    wait_until_shipped(environ)
+    simple, daemon = map(int, done.stdout.split())
+    for pid in (simple, daemon):
+        os.kill(pid, signal.SIGKILL)
+
+    (left,) = [record for record in receiver.records() if record.severity_number == 13]
+    assert left.body.string_value == "sleep goes on though what started it is gone"
+    assert attribute(left, "process.pid") == simple
+    assert done.returncode == 3
 
 
 def test_a_daemon_that_outlives_the_program_does_not_hold_it_and_is_shipped_later(

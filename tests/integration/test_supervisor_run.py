@@ -198,6 +198,20 @@ def test_a_run_within_a_run_is_the_programs_own_business(
     assert len(told(receiver, "pipeline.run.end")) == 1
 
 
+def test_a_time_limit_within_a_run_is_kept_and_told_once(environ: dict[str, str], receiver: Receiver) -> None:
+    inner = f"{' '.join(RUN)} --pipeline inner --timeout 1s -- sleep 60; echo $?; exit 3"
+
+    done = run(environ, "sh", "-c", inner)
+
+    assert (done.returncode, done.stdout, done.stderr) == (3, b"124\n", b"")
+    died = {record.body.string_value: record for record in told(receiver, "pipeline.process.died")}
+    assert sorted(died) == ["inner was stopped because it ran longer than allowed", "p ended with exit code 3"]
+    (end,) = told(receiver, "pipeline.run.end")
+    stopped = died["inner was stopped because it ran longer than allowed"]
+    assert (stopped.trace_id, stopped.severity_number) == (end.trace_id, 21)
+    assert attribute(stopped, "cicd.pipeline.result") == "timeout"
+
+
 @pytest.mark.parametrize("folder", ["", "/nonexistent/20261126-021641-a1b2c3"])
 def test_what_an_earlier_run_left_in_the_environment_does_not_hide_this_one(
     environ: dict[str, str], receiver: Receiver, folder: str
