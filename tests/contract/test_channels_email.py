@@ -13,7 +13,26 @@ from tests.servers.channels import HOSTILE, PASSWORD, email_by, message, record
 from tests.servers.smtp import SmtpServer
 
 
-def test_a_mail_has_both_parts_one_recipient_and_headers_that_thread_it():
+def test_a_mail_has_both_parts_one_recipient_and_the_link_to_the_record():
+    with SmtpServer() as smtp:
+        email_by(smtp).deliver(message(), "mdd@example.org", "")
+
+        (mail,) = smtp.mails
+        assert mail.recipients == ["mdd@example.org"]
+        assert [part.get_content_type() for part in mail.message.iter_parts()] == ["text/plain", "text/html"]
+        assert "https://alerts.example.org/runs/r1/log?around=t-1#r-t-1" in mail.part("plain")
+
+
+def test_a_mail_asks_machines_not_to_answer_it():
+    with SmtpServer() as smtp:
+        email_by(smtp).deliver(message(), "mdd@example.org", "")
+
+        (mail,) = smtp.mails
+        assert mail.message["Auto-Submitted"] == "auto-generated"
+        assert mail.message["X-Auto-Response-Suppress"] == "All"
+
+
+def test_the_mails_of_an_incident_are_one_thread():
     with SmtpServer() as smtp:
         channel = email_by(smtp)
 
@@ -25,10 +44,6 @@ def test_a_mail_has_both_parts_one_recipient_and_headers_that_thread_it():
         assert one["Subject"] == two["Subject"] == "monthly_run / fetch: Cannot reach the data store"
         assert one["References"] == one["In-Reply-To"] == two["References"] == two["In-Reply-To"]
         assert first.reference == one["Message-ID"] != two["Message-ID"]
-        assert one["Auto-Submitted"] == "auto-generated"
-        assert one["X-Auto-Response-Suppress"] == "All"
-        assert [part.get_content_type() for part in one.iter_parts()] == ["text/plain", "text/html"]
-        assert "https://alerts.example.org/runs/r1/log?around=t-1#r-t-1" in smtp.mails[0].part("plain")
 
 
 def test_the_same_notice_keeps_its_message_id_and_another_recipient_has_another():
