@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from alert_bridge.store.exports import export_states
-from tests.servers.bridge import POLICY, BridgeProcess, wait_for
+from tests.servers.bridge import POLICY, START_WITHIN_S, BridgeProcess, wait_for
 from tests.servers.otlp_client import logs_request, post, record
 from tests.servers.receiver import Receiver
 
@@ -28,9 +28,10 @@ PROMISED_END_S = 3.0
 
 @pytest.fixture
 def closed_port():
-    """An address where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
+    """A port where nobody listens, nor can: it is taken."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
 
 
 def a_bridge(folder, **environ) -> BridgeProcess:
@@ -99,7 +100,7 @@ def test_a_target_that_takes_connections_and_says_nothing_does_not_hold_up_the_e
             bridge.wait_until_ready()
             post(f"{bridge.url}/v1/logs", logs_request(record("hello", 9)))
             wait_for(lambda: "logs" in (held := books(bridge)) and held["logs"].waiting == 1, 60)
-            time.sleep(0.5)  # it is in the middle of waiting for the answer
+            wait_for(lambda: receiver.is_waited_for, 60)
 
             began = time.monotonic()
             code = bridge.stop()
@@ -149,7 +150,7 @@ def test_status_page_and_metrics_show_the_mirrors_books(tmp_path, closed_port):
 def test_an_address_that_is_none_is_refused_at_the_start(tmp_path):
     bridge = a_bridge(tmp_path, PREFECT_API_URL="127.0.0.1:4200/api")
 
-    ended = subprocess.run(bridge.command(), capture_output=True, text=True, env=bridge.environ, timeout=30)
+    ended = subprocess.run(bridge.command(), capture_output=True, text=True, env=bridge.environ, timeout=START_WITHIN_S)
 
     assert ended.returncode == 2
     assert "PREFECT_API_URL" in ended.stderr

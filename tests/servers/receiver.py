@@ -69,6 +69,11 @@ class Receiver:
             self._silent.close()
             self._silent = None
 
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether it is silent and somebody waits for its answer."""
+        return self._silent is not None and bool(self._silent.taken)
+
     def records(self) -> list[LogRecord]:
         """All log records taken so far, in the order of their arrival, duplicates too."""
         sinks = [*self._past, *([self._sink] if self._sink else [])]
@@ -93,7 +98,7 @@ class Receiver:
 class _Silent:
     def __init__(self, port: int) -> None:
         self._listening = socket.create_server(("127.0.0.1", port), backlog=64)
-        self._taken: list[socket.socket] = []
+        self.taken: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
@@ -102,10 +107,10 @@ class _Silent:
                 connection, _ = self._listening.accept()
             except OSError:
                 return
-            self._taken.append(connection)
+            self.taken.append(connection)
 
     def close(self) -> None:
         self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
-        for connection in self._taken:
+        for connection in self.taken:
             connection.close()
