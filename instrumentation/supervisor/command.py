@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 _STDERR: Final = 2
+_NOT_THERE: Final = (FileNotFoundError, NotADirectoryError, ValueError)
 _IGNORED_BY_PYTHON: Final = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
@@ -105,9 +106,9 @@ def _become(command: Sequence[str], environ: Mapping[str, str], mask: set[int | 
             if error.errno != errno.ENOEXEC:
                 raise
             os.execve(SHELL, [SHELL, *command], environ)  # noqa: S606
-    except OSError as error:
-        _say(f"{command[0]}: {error.strerror}")
-        os._exit(NOT_FOUND_EXIT_CODE if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE_EXIT_CODE)
+    except (OSError, ValueError) as error:
+        _say(f"{command[0]}: {getattr(error, 'strerror', 'command not found')}")
+        os._exit(NOT_FOUND_EXIT_CODE if isinstance(error, _NOT_THERE) else NOT_EXECUTABLE_EXIT_CODE)
 
 
 def _ending_of(launch: Launch) -> Ending:

@@ -94,6 +94,8 @@ class Program:
             raise NotStarted(f"{command[0]}: {what}", NOT_FOUND_EXIT_CODE) from error
         except OSError as error:
             raise NotStarted(f"{command[0]}: {error.strerror}", NOT_EXECUTABLE_EXIT_CODE) from error
+        except ValueError as error:  # its name is empty
+            raise NotStarted(f"{command[0]}: command not found", NOT_FOUND_EXIT_CODE) from error
         return cls(pid)
 
     @property

@@ -54,14 +54,30 @@ def test_a_shells_word_for_a_killed_process_in_it_is_understood(environ: dict[st
     assert died.severity_number == 21
 
 
+@pytest.mark.parametrize("name", ["no-such-command-here", "", "/dev/null/no-folder"])
 def test_a_command_that_is_not_there_is_told_and_answered_like_a_shell(
-    environ: dict[str, str], receiver: Receiver
+    environ: dict[str, str], receiver: Receiver, name: str
 ) -> None:
-    done = run(environ, "no-such-command-here")
+    done = run(environ, name)
 
     assert done.returncode == 127
     assert b"command not found" in done.stderr
     assert len(told(receiver, "pipeline.process.died")) == 1
+
+
+def test_a_script_whose_interpreter_is_not_there_says_so(
+    environ: dict[str, str], receiver: Receiver, tmp_path: Path
+) -> None:
+    script = tmp_path / "script"
+    script.write_text("#!/no/such/interpreter\n")
+    script.chmod(0o700)
+
+    done = run(environ, str(script))
+
+    assert done.returncode == 127
+    assert (
+        "the interpreter in its first line is not there" in told(receiver, "pipeline.process.died")[0].body.string_value
+    )
 
 
 def test_a_file_that_may_not_run_is_answered_like_a_shell(environ: dict[str, str], tmp_path: Path) -> None:
