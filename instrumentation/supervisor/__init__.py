@@ -7,6 +7,7 @@ spawning    starting the program with nothing of ours in its way; signals to and
 bystander   whether a signal was for everybody
 ending      what a wait status means                            pure
 descendants who else runs, who dies how, who was not reached
+silence     when a program has been silent for too long             pure
 stopping    what runs longer than allowed
 leftovers   what goes on though nobody waits for it
 listening   what the records tell while they pass

@@ -25,6 +25,7 @@ from instrumentation.supervisor.leftovers import Leftover, Leftovers
 from instrumentation.supervisor.limits import Limits
 from instrumentation.supervisor.listening import Listener, Place
 from instrumentation.supervisor.memory import OomWatch, judge
+from instrumentation.supervisor.silence import Silence
 from instrumentation.supervisor.spawning import Program
 from instrumentation.supervisor.stacks import dump_stacks
 from instrumentation.supervisor.stopping import TimeLimit
@@ -34,7 +35,6 @@ from instrumentation.supervisor.verdicts import verdicts
 __all__ = ["Outcome", "Supervision"]
 
 TICK_S: Final = 0.25
-STOPPED_AFTER_S: Final = 2.0  # without a tick
 HEARTBEAT_EVERY_S: Final = 60.0
 LEFTOVER_GRACE_S: Final = 0.1  # after the program, for what ends with it
 EXIT_BUDGET_S: Final = 0.8  # of shipping after the program ended; the command's promise is 1.5 s
@@ -77,9 +77,8 @@ class Supervision:
         self._first_python: dict[str, Any] = {}
         self._has_python = threading.Event()
         self._manifest = threading.Thread(target=self._tell_manifest, name="pipeline-alerts-manifest", daemon=True)
-        self._is_silence_told = False
-        self._silence: threading.Thread | None = None
-        self._last_tick = launch.started
+        self._silence = Silence(limits.silent_after_s, launch.started)
+        self._dump: threading.Thread | None = None
         self._next_heartbeat = launch.started + HEARTBEAT_EVERY_S
         self._time_limit = TimeLimit(limits.timeout_s, launch.started)
         self._leftovers = Leftovers(launch.folder.path.resolve())
@@ -141,9 +140,6 @@ class Supervision:
                 self._tell_deaths(orphans)
 
     def _tick(self, program: Program, now: float) -> None:
-        if now - self._last_tick > STOPPED_AFTER_S:
-            self._listener.last_heard = now  # we were stopped from the terminal, and the program with us
-        self._last_tick = now
         if now >= self._next_heartbeat:
             self._next_heartbeat = now + HEARTBEAT_EVERY_S
             self._teller.heartbeat(now - self._launch.started, self._listener.stage)
@@ -153,26 +149,19 @@ class Supervision:
         for leftover in self._leftovers.look(self._descendants.orphans(), now):
             self._teller.leftover(leftover)
         self._time_limit.keep(program, now)
-        if self._limits.silent_after_s:
-            self._watch_silence(program, now - self._listener.last_heard)
-
-    def _watch_silence(self, program: Program, silent_for: float) -> None:
-        if silent_for < self._limits.silent_after_s:
-            self._is_silence_told = False
-        elif not self._is_silence_told:
-            self._is_silence_told = True
+        if silent_for := self._silence.look(self._listener.last_heard, now):
             # Beside the watch: a dump takes seconds, in which the program may end, or somebody may want it to.
-            self._silence = threading.Thread(
+            self._dump = threading.Thread(
                 target=self._tell_silence, args=(program, silent_for), name="pipeline-alerts-stacks", daemon=True
             )
-            self._silence.start()
+            self._dump.start()
 
     def _tell_silence(self, program: Program, silent_for: float) -> None:
         stage, stacks = self._listener.stage, ""
         with contextlib.suppress(Exception):  # then it is told without them
             file = self._folder.path.resolve() / contract.STACKS_FILE
             stacks = dump_stacks(program.pid, self._descendants.adopted(), file)
-        self._teller.silence(self._limits.silent_after_s, silent_for, stage, stacks)
+        self._teller.silence(self._silence.limit_s, silent_for, stage, stacks)
 
     def _tell_deaths(self, orphans: Sequence[tuple[int, int, int]] = ()) -> None:
         for death, memory in verdicts(lambda: self._descendants.deaths(orphans), self._oom, time.monotonic):
@@ -209,8 +198,8 @@ class Supervision:
         )
         self._has_python.set()
         self._manifest.join(_MANIFEST_GRACE_S)
-        if self._silence is not None:
-            self._silence.join(_SILENCE_GRACE_S)
+        if self._dump is not None:
+            self._dump.join(_SILENCE_GRACE_S)
         self._sender.catch_up()
         if lost := self._sender.lost():
             self._teller.lost(lost)
