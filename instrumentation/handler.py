@@ -1,32 +1,26 @@
-"""The handler for a `logging.yaml`, and for `configure()`: records go to this process's journal, by one write each.
+"""The handler for a `logging.yaml`: records go to this process's journal, by one write each.
 
     handlers:
       pipeline_alerts: {class: instrumentation.PipelineHandler}
     root: {handlers: [console, pipeline_alerts]}
 
-Nothing to it under `pipeline-alerts run`, which sees the same records without a handler.
+Nothing to it under `pipeline-alerts run` and after `configure()`, which see the same records without a handler.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-import weakref
 from collections.abc import Iterable
 from typing import Final
 
-from instrumentation import journal as journals
-from instrumentation import running
-from instrumentation.child._pipeline_alerts_child.context import Context
-from instrumentation.child._pipeline_alerts_child.records import Encoder
+from instrumentation import capture, running
+from instrumentation.capture import QUIET_LOGGERS, is_ours, keep
+from instrumentation.child._pipeline_alerts_child.values import describe
 from instrumentation.journal import Journal
+from instrumentation.misuse import say_once
 
-__all__ = ["OWN_THREAD_PREFIX", "QUIET_BELOW_WARNING", "QUIET_LOGGERS", "PipelineHandler"]
-
-# Shipping makes these libraries log; a root logger at DEBUG turned 1 record into 55 in 12 s.
-QUIET_LOGGERS: Final = ("opentelemetry",)
-QUIET_BELOW_WARNING: Final = ("httpcore", "httpx", "requests", "slack_sdk", "urllib3", "wandb")
-OWN_THREAD_PREFIX: Final = "pipeline-alerts"  # names of our threads; nothing that they log is the program's
+__all__ = ["PipelineHandler"]
 
 
 class PipelineHandler(logging.Handler):
@@ -35,11 +29,20 @@ class PipelineHandler(logging.Handler):
     Args:
         level: the lowest level to keep, by number or name.
         exclude: loggers to leave out with their children, beside those that shipping itself makes talk.
+        unknown: is said once and ignored, as a level that there is not: a configuration must not stop a pipeline.
     """
 
-    def __init__(self, level: int | str = logging.INFO, *, exclude: Iterable[str] = ()) -> None:
-        super().__init__(level)
-        self._excluded = (*QUIET_LOGGERS, *exclude)
+    def __init__(
+        self, level: int | str = logging.INFO, *, exclude: str | Iterable[str] = (), **unknown: object
+    ) -> None:
+        super().__init__()
+        self._problems = [f"PipelineHandler takes no {name}" for name in unknown]
+        try:
+            self.setLevel(level)
+        except (TypeError, ValueError):
+            self._problems.append(f"there is no level {describe(level)}: PipelineHandler takes INFO")
+            self.setLevel(logging.INFO)
+        self._excluded = (*QUIET_LOGGERS, *self._names(exclude))
 
     def createLock(self) -> None:  # noqa: N802 - logging's name
         """No lock: the journal needs none, and a fork could leave one held."""
@@ -55,50 +58,39 @@ class PipelineHandler(logging.Handler):
         return bool(passed)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Writes the record's line, unless `run` or a thread of ours is behind it, or another handler of ours did."""
+        """Writes the record's line, unless others see it, a thread of ours is behind it, or one of ours just did."""
         try:
-            journal = None if _is_known(record) or self._is_ours(record) else _journal()
+            if capture.sees_all() or is_ours(record, self._excluded):
+                return
+            journal = _journal()
             if journal is not None:
-                own = journal.owns(record.process)
-                journal.append(_encoder.line(record, journal.next_number(), own), record.levelno)
+                keep(record, journal)
+                while self._problems:
+                    say_once(self._problems.pop())
         except Exception:  # noqa: BLE001 - the edge that must not fail; `handleError` would print
             return
 
-    def _is_ours(self, record: logging.LogRecord) -> bool:
-        if threading.current_thread().name.startswith(OWN_THREAD_PREFIX):
-            return True
-        return _is_below(record.name, self._excluded) or (
-            record.levelno < logging.WARNING and _is_below(record.name, QUIET_BELOW_WARNING)
-        )
+    def _names(self, exclude: object) -> list[str]:
+        if isinstance(exclude, str):
+            return [exclude]
+        try:
+            return [str(name) for name in exclude]  # type: ignore[attr-defined]
+        except TypeError:
+            self._problems.append(f"PipelineHandler leaves out loggers by name, not {describe(exclude)}")
+            return []
 
 
-_encoder: Final = Encoder(Context())
-_thread: Final = threading.local()
-
-
-def _is_known(record: logging.LogRecord) -> bool:
-    """Whether `run` sees this record by itself, or another handler of ours, say on its parent logger, just did."""
-    if journals.current() is not None:
-        return True
-    before = getattr(_thread, "before", None)
-    if before is not None and before() is record:
-        return True
-    _thread.before = weakref.ref(record)
-    return False
+_starting: Final = threading.local()
 
 
 def _journal() -> Journal | None:
     found = running.journal()
-    if found is None and not getattr(_thread, "is_starting", False):
+    if found is None and not getattr(_starting, "is_so", False):
         from instrumentation.own_run import ensure_started
 
-        _thread.is_starting = True  # what starting makes somebody log must not start again
+        _starting.is_so = True  # what starting makes somebody log must not start again
         try:
-            found = ensure_started()
+            found = ensure_started(again=False)
         finally:
-            _thread.is_starting = False
+            _starting.is_so = False
     return found
-
-
-def _is_below(name: str, parents: Iterable[str]) -> bool:
-    return any(name == parent or name.startswith(parent + ".") for parent in parents)

@@ -23,7 +23,9 @@ from instrumentation import attributes as names
 from instrumentation import events, hooks, running
 from instrumentation.child._pipeline_alerts_child import names as contract
 from instrumentation.child._pipeline_alerts_child.context import parse_traceparent
+from instrumentation.child._pipeline_alerts_child.values import describe
 from instrumentation.journal import Journal, current
+from instrumentation.misuse import say_once, text_of
 from instrumentation.sender.own_redaction import OwnRedaction
 from instrumentation.settings import DEFAULT_PIPELINE, Settings, resource_of
 
@@ -36,28 +38,52 @@ WARNING: Final = 30
 _SERVER_SPAN: Final = 2
 _lock: Final = threading.Lock()
 _run: list[_Run] = []  # at most one
+_given_up: list[None] = []  # not empty: nothing can be kept, or the program has ended
 
 
-def ensure_started(pipeline: str = "", redact: Callable[[str], str] | None = None) -> Journal | None:
-    """The journal of this process, opened if need be; None if nothing can or shall be kept. Never raises."""
+def ensure_started(
+    pipeline: object = None, redact: Callable[[str], str] | None = None, *, again: bool = True
+) -> Journal | None:
+    """The journal of this process, opened if need be; None if nothing can or shall be kept. Never raises.
+
+    Args:
+        pipeline: its name; that of a run that is under way stays.
+        redact: the program's own redaction, from now on.
+        again: try also where nothing could be kept before, which costs too much to try for each record.
+    """
+    if redact is not None and not callable(redact):
+        say_once(f"configure() takes a function as redact, not {describe(redact)}")
+        redact = None
+    pipeline = text_of(pipeline, "the pipeline of configure()") if pipeline else ""
     under_run = current()
     if under_run is not None:
-        if redact is not None and under_run.rewrite is None:
-            under_run.rewrite = OwnRedaction(redact).rewrite
+        _rewrite(under_run, redact)
         return under_run
     with _lock:
         if _run:
+            _rewrite(_run[0].journal, redact)
+            if pipeline and pipeline != _run[0].pipeline:
+                say_once(f"configure() was called before: the pipeline stays {_run[0].pipeline}, not {pipeline}")
             return _run[0].journal
+        if _given_up and not again:
+            return None
         try:
             settings = Settings.from_environ(os.environ, pipeline)
             if settings.disabled:
+                _given_up[:] = [None]
                 return None
             if redact is not None:
                 settings = replace(settings, linger_seconds=0.0)
             _run.append(_Run(settings, redact))
         except Exception:  # noqa: BLE001 - the same
+            _given_up[:] = [None]
             return None
         return _run[0].journal
+
+
+def _rewrite(journal: Journal, redact: Callable[[str], str] | None) -> None:
+    if redact is not None:
+        journal.rewrite = OwnRedaction(redact).rewrite
 
 
 def shutdown(within_s: float = EXIT_BUDGET_S) -> None:
@@ -157,6 +183,7 @@ class _Run:
     def _at_exit(self) -> None:
         if os.getpid() == self.pid:  # not in a forked child, whose parent goes on
             shutdown()
+            _given_up[:] = [None]  # what is said later must not begin another run
 
     def end(self, within_s: float) -> None:
         """Tells the end, ships, and clears up."""

@@ -6,44 +6,33 @@ Under `run`, which covers this process already, it only takes a redaction of the
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 
+from instrumentation.misuse import forgiving
 from instrumentation.own_run import ensure_started
 
 __all__ = ["configure"]
 
 
+@forgiving
 def configure(pipeline: str | None = None, *, redact: Callable[[str], str] | None = None) -> None:
-    """Follows this process from now on: its records through the root logger, its spans where OpenTelemetry is loaded.
+    """Follows this process from now on: all that `logging` accepts, and its spans where OpenTelemetry is loaded.
 
-    May be called again, in notebooks for instance: only the first call counts. Never raises.
+    May be called again, in notebooks for instance: the run stays the one that the first call began. Never raises; what
+    cannot be done is said once, as a WARNING of the run.
 
     Args:
         pipeline: its name in messages; else `PIPELINE_ALERTS_PIPELINE`, else the script's name.
-        redact: your own redaction of every text, before ours, for this process and its forks. Under `run` it works on
-            what is said from now on, before it is written. Without `run`, what an outage holds back stays on disk until
-            `pipeline-alerts ship`, for which you name the function in `PIPELINE_ALERTS_REDACT`, as for other processes.
+        redact: your own redaction of every text, before ours, for this process and its forks. Under `run`, and given to
+            a later call, it works on what is said from now on, before it is written. Without `run`, what an outage
+            holds back stays on disk until `pipeline-alerts ship`, for which you name the function in
+            `PIPELINE_ALERTS_REDACT`, as for other processes.
     """
-    if ensure_started(pipeline or "", redact) is None:
+    if ensure_started(pipeline, redact) is None:
         return
-    with contextlib.suppress(Exception):  # whatever is wrong with us, the program goes on
-        _put_handler_on_root()
-        _export_spans()
+    from instrumentation import capture, spans
+    from instrumentation.journal import current
 
-
-def _put_handler_on_root() -> None:
-    import logging
-
-    from instrumentation.handler import PipelineHandler
-
-    root = logging.getLogger()
-    if not any(isinstance(handler, PipelineHandler) for handler in root.handlers):
-        root.addHandler(PipelineHandler())
-
-
-def _export_spans() -> None:
-    """Where OpenTelemetry's SDK is there and nobody set a provider, spans go to the journal like records."""
-    from instrumentation import spans
-
+    if current() is None:
+        capture.install()
     spans.install()

@@ -35,10 +35,8 @@ def install(
         keeps_private: whether what W&B says below WARNING is kept, too. It writes that to a file of its own, on loggers
             that it sets to DEBUG and cuts off from the program's: nobody's level let it pass.
     """
-    logger: Any = getattr(logging, "Logger", None)
-    original: Any = getattr(logger, "callHandlers", None)
-    code = getattr(original, "__code__", None)
-    if code is None or getattr(original, _MARK, None) is not None:
+    original = dispatch_of(logging)
+    if original is None or getattr(original, _MARK, None) is not None:
         return
 
     private, said = "" if keeps_private else _PRIVATE, names.WARNING
@@ -57,16 +55,31 @@ def install(
             pass
         return original(self, record)
 
-    # `logging` skips frames of its own file when it looks for the caller, and when it prints where a handler failed.
-    # In a traceback through us, every line of ours is the first of the method that it stands for.
-    callHandlers.__code__ = callHandlers.__code__.replace(
-        co_filename=code.co_filename, co_firstlineno=code.co_firstlineno, **_on_one_line(callHandlers.__code__)
-    )
-    callHandlers.__qualname__ = original.__qualname__
-    callHandlers.__doc__ = original.__doc__
-    callHandlers.__module__ = original.__module__
     setattr(callHandlers, _MARK, journal)
-    logger.callHandlers = callHandlers
+    stand_in(logging, callHandlers)
+
+
+def dispatch_of(logging: ModuleType) -> Any:
+    """`Logger.callHandlers` of the module as it is; None if it is not the `logging` that we know."""
+    original = getattr(getattr(logging, "Logger", None), "callHandlers", None)
+    return original if hasattr(original, "__code__") else None
+
+
+def stand_in(logging: ModuleType, function: Any) -> None:
+    """Puts a function in the place of `Logger.callHandlers`, which nobody can tell from it.
+
+    `logging` skips frames of its own file when it looks for the caller, and when it prints where a handler failed. In a
+    traceback through us, every line of ours is the first of the method that it stands for.
+    """
+    original = dispatch_of(logging)
+    code = original.__code__
+    function.__code__ = function.__code__.replace(
+        co_filename=code.co_filename, co_firstlineno=code.co_firstlineno, **_on_one_line(function.__code__)
+    )
+    function.__qualname__ = original.__qualname__
+    function.__doc__ = original.__doc__
+    function.__module__ = original.__module__
+    logging.Logger.callHandlers = function
 
 
 def _is_the_programs(name: str) -> bool:
