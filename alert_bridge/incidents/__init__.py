@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from alert_bridge.incidents.absorb import absorb, open_case
 from alert_bridge.incidents.case import Case, Event, Talk, TalkState
-from alert_bridge.incidents.endings import Ending, consequence, ending_of, explains, fold, unfold
+from alert_bridge.incidents.endings import (
+    Ending,
+    consequence,
+    ending_of,
+    explains,
+    fold,
+    no_longer_explains,
+    reclaimed,
+    unfold,
+)
 from alert_bridge.incidents.held import digested, hush, release
 from alert_bridge.incidents.plan import EDIT_EVERY_S, LATE_AFTER_S, Planned, late_since, plan, posts_anew
 from alert_bridge.incidents.resolve import Success, closes, expire, expires, resolve, success_of
@@ -37,9 +46,11 @@ __all__ = [
     "hand_over",
     "hush",
     "late_since",
+    "no_longer_explains",
     "open_case",
     "plan",
     "posts_anew",
+    "reclaimed",
     "release",
     "resolve",
     "revived",

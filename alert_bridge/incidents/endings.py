@@ -15,7 +15,16 @@ from alert_bridge.incidents.talk import resume, suppress
 from alert_bridge.model import Record
 from instrumentation import attributes as names
 
-__all__ = ["Ending", "consequence", "ending_of", "explains", "fold", "unfold"]
+__all__ = [
+    "Ending",
+    "consequence",
+    "ending_of",
+    "explains",
+    "fold",
+    "no_longer_explains",
+    "reclaimed",
+    "unfold",
+]
 
 
 class Ending(enum.StrEnum):
@@ -91,6 +100,18 @@ def explains(case: Case, folded: Case) -> Case:
     incident, part = case.incident, folded.incident
     severity = incident.severity if ending_of(part.sample) else max(incident.severity, part.severity)
     return replace(case, incident=replace(incident, severity=severity), folded=case.folded + part.count)
+
+
+def no_longer_explains(case: Case, events: int) -> Case:
+    """The incident without so many records of another problem, which stands for itself from now on."""
+    return replace(case, folded=case.folded - events)
+
+
+def reclaimed(case: Case, events: int, *, since: int) -> Case:
+    """The incident with so many records, the first at ``since``, that were told as part of another before."""
+    incident = case.incident
+    incident = replace(incident, count=incident.count + events, first_event=min(incident.first_event, since))
+    return replace(case, incident=incident)
 
 
 def consequence(case: Case, event: Event, *, now: int) -> Case:

@@ -47,7 +47,7 @@ STORM_CRITICAL_WAITING = (
     100  # the same for a CRITICAL one: at a message a second, nobody reads the last of more in time
 )
 STORM_CRITICAL_A_MINUTE = 200
-STORM_ALONE = 3  # problems of one pipeline that another one's storm does not keep from being told by themselves
+STORM_ALONE = 10  # problems of one pipeline that another one's storm does not keep from being told by themselves
 STORM_ROOM = 30  # beyond the limits above, so many of them; what is beyond is told of all pipelines together
 STORM_PROBLEMS_KEPT = 2_000  # of one storm: these have a title, an issue and a trail; of the others only the counts
 STORM_PROBLEMS_COUNTED = 200_000  # told apart; beyond it their records are counted, and "more than" is said

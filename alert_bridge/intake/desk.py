@@ -6,7 +6,18 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from alert_bridge.incidents import Case, Ending, Event, absorb, explains, fold, open_case, unfold
+from alert_bridge.incidents import (
+    Case,
+    Ending,
+    Event,
+    absorb,
+    explains,
+    fold,
+    no_longer_explains,
+    open_case,
+    reclaimed,
+    unfold,
+)
 from alert_bridge.incidents.flapping import FLAP_EPISODES, come_back, is_flapping
 from alert_bridge.incidents.folding import Trouble, beneath, trouble_of
 from alert_bridge.incidents.storm import STORM, Crowd, described
@@ -237,9 +248,30 @@ class Desk:
     def unfold_case(self, case: Case) -> Case:
         """What was told as part of another is an incident of its own again."""
         self.flush()
+        root = self.case(case.incident.root_id)
+        if root is not None:
+            self.put(no_longer_explains(root, case.incident.count))
         self.book.move_sightings(case.incident.root_id, case.incident.id, problem=case.incident.fingerprint)
         self._kinship.clear()
         return self.put(unfold(case))
+
+    def reclaim(self, case: Case, run_id: str) -> Case:
+        """The incident with what its problem had in this run while it was told as part of others."""
+        own, problem = case.incident.id, case.incident.fingerprint
+        if any((event.fingerprint.value, event.record.run_id) == (problem, run_id) for _, _, event in self._folds):
+            self.flush()
+        for one in self.kinship(run_id).lineage.known:
+            part = self.book.take_part(one.incident_id, run_id, problem)
+            root, mine = self.case(one.incident_id), self.case(own)
+            if part is None or root is None or mine is None:
+                continue
+            self.put(no_longer_explains(root, part.events))
+            self.put(reclaimed(mine, part.events, since=part.first_event))
+            self.decide(own, "fold", f"with {part.events} that were told as part of {root.incident.id} before")
+            self.flush()  # what showed elsewhere is moved to an incident that must be written
+            self.book.move_sightings(root.incident.id, own, problem=problem)
+            self._kinship.clear()
+        return self.case(own) or case
 
     def note_ending(self, record: Record, ending: Ending, incident_id: str) -> None:
         """Remember which incident an end belongs to."""

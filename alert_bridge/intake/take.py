@@ -103,6 +103,7 @@ def _tell(item: Sifted, event: Event, desk: Desk, tally: Tally) -> None:
     if ending is not None:
         desk.note_ending(record, ending, case.incident.id)
     if record.run_id and (new_run or ending is Ending.UNCAUGHT) and ending in _CAUSES:
+        case = desk.reclaim(case, record.run_id)
         _gather_ends(record, ending, case.incident.id, desk, tally)
     if news:
         _fold_what_is_explained(record.run_id, desk, tally, by=case.incident.root_id or case.incident.id)

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from alert_bridge.incidents.case import Event
 from alert_bridge.incidents.folding import Known, Lineage, Trouble
@@ -21,12 +21,20 @@ from alert_bridge.incidents.storm import (
 from alert_bridge.model import Record, Severity
 from instrumentation import attributes as names
 
-__all__ = ["LineageRows"]
+__all__ = ["LineageRows", "Part"]
 
 STAGES_PER_RUN = 2_000
 SIGHTINGS_PER_RUN = 2_000
 TITLE_CHARACTERS = 160
 NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What of a problem was told as part of another in a run: how many records, and since when (event time)."""
+
+    events: int
+    first_event: int
 
 
 class LineageRows:
@@ -164,6 +172,14 @@ class LineageRows:
         )
         self.connection.execute("DELETE FROM folds WHERE root_id = ?", (from_id,))
         self.connection.execute("UPDATE incidents SET root_id = ? WHERE root_id = ?", (to_id, from_id))
+
+    def take_part(self, root_id: str, run_id: str, problem: str) -> Part | None:
+        """Count a problem of a run no longer as told as part of an incident; what was."""
+        row = self.connection.execute(
+            "DELETE FROM folds WHERE root_id = ? AND run_id = ? AND fingerprint = ? RETURNING events, first_event",
+            (root_id, run_id, problem),
+        ).fetchone()
+        return None if row is None else Part(row["events"], row["first_event"])
 
     def told_with(self, root_id: str, *, most: int) -> tuple[tuple[tuple[str, int], ...], int]:
         """What is told as part of an incident, (title, records), the worst and the earliest first; how many in all."""
