@@ -6,6 +6,7 @@ Under `run`, which covers this process already, it only takes a redaction of the
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 from instrumentation.misuse import forgiving
@@ -35,4 +36,5 @@ def configure(pipeline: str | None = None, *, redact: Callable[[str], str] | Non
 
     if current() is None:
         capture.install()
-    spans.install()
+    with contextlib.suppress(ImportError):  # where OpenTelemetry is not, there are no spans to follow
+        spans.install()

@@ -52,6 +52,12 @@ class Model(Base):
     def load(path): logging.warning("in load"); return path
     @classmethod
     def build(cls): logging.warning("in build"); return cls()
+    @property
+    def size(self): logging.warning("in size"); return 5
+    class Part:
+        class Inner:
+            def fit(self): logging.warning("in fit"); return 6
+    number = 3
 @functools.lru_cache
 def cached(): logging.warning("in nothing"); return 3
 """
@@ -68,8 +74,13 @@ async def main():
         logging.warning("in nothing")
 asyncio.run(main())
 print(Model.build().train(), Model.load("x"), cached(), cached.cache_info().misses, asyncio.iscoroutinefunction(fetch))
+print(Model.build().size, Model.Part.Inner().fit(), Model.number)
 """
-NAMED = ("decorated", "rows", "fetch", "pages", "Model.train", "Model.inherited", "Model.load", "Model.build", "cached")
+RUN = (
+    "decorated", "rows", "fetch", "pages", "Model.train", "Model.inherited", "Model.load", "Model.build", "Model.size",
+    "Model.Part.Inner.fit",
+)  # fmt: skip
+NOT_RUN = ("cached", "Model.number", "Model.missing", "Model.Missing.gone", "Model.train.more", "missing")
 
 
 @pytest.fixture
@@ -109,14 +120,32 @@ def stages(receiver: Receiver) -> set[tuple[str, str]]:
 def test_functions_of_every_kind_become_stages_and_behave_as_before(receiver: Receiver, tmp_path: Path) -> None:
     (tmp_path / "steps.py").write_text(STEPS)
     (tmp_path / "program.py").write_text(PROGRAM)
-    named = [word for name in NAMED for word in ("--stage", f"steps:{name}")]
+    named = [word for name in (*NOT_RUN, *RUN) for word in ("--stage", f"steps:{name}")]
 
     done = run(receiver, tmp_path, *named, "--", sys.executable, "program.py")
 
-    assert (done.returncode, done.stdout) == (0, b"5\n7\nModel x 3 1 True\n"), done.stderr.decode()
-    plain = {name.rpartition(".")[2] for name in NAMED} - {"cached"}  # an object with methods of its own stays itself
-    assert Counter(span.name for span in spans(receiver)) == Counter({*plain, "RUN p"})
+    assert (done.returncode, done.stdout) == (0, b"5\n7\nModel x 3 1 True\n5 6 3\n"), done.stderr.decode()
+    plain = Counter(name.rpartition(".")[2] for name in RUN)
+    assert Counter(span.name for span in spans(receiver)) == plain + Counter(["build", "RUN p"])  # it is run twice
     assert {(said, stage) for said, stage in stages(receiver) if said != stage} == {("nothing", "")}
+    (warning,) = [one.body.string_value for one in receiver.records() if "never run" in one.body.string_value]
+    assert warning.rpartition(": ")[2] == ", ".join(f"steps:{name}" for name in NOT_RUN)
+
+
+@pytest.mark.parametrize("name", ["Model.trian", "Model.Part.fit", "late", "nowhere", "Model"])
+def test_a_name_that_the_programs_file_has_not_slows_nothing_down(
+    receiver: Receiver, tmp_path: Path, name: str
+) -> None:
+    # A trace function that waits for what never comes would be called for every call of the program.
+    (tmp_path / "other.py").write_text("def late(): pass\n")
+    (tmp_path / "program.py").write_text(
+        "import other, sys\nclass Model:\n    def train(self): return sys.gettrace()\n"
+        "other.late()\nprint(Model().train())\n"
+    )
+
+    done = run(receiver, tmp_path, "--stage", f"__main__:{name}", "--", sys.executable, "program.py")
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"None\n", b"")
 
 
 def test_beside_opentelemetry_instrument_nothing_is_told_twice(receiver: Receiver, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import sys
 TYPE_CHECKING = False  # the real one costs every child the import of typing
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType, ModuleType
+    from types import CodeType, FrameType, ModuleType
     from typing import Any
 
 _FUNCTION = type(lambda: None)  # a flow, a task or a class is an object of its own, with methods that a wrapper lacks
@@ -46,39 +46,53 @@ def _by_module(named: str) -> dict[str, list[str]]:
 def _wrapper(functions: list[str]) -> Callable[[ModuleType], None]:
     def wrap(module: ModuleType) -> None:
         for path in functions:
-            _make_stage(vars(module), path)
+            try:
+                _make_stage(vars(module), path)
+            except Exception:  # it stays what it is; the parent names those that never ran
+                pass
 
     return wrap
 
 
 def _make_stage(place: dict[str, Any], path: str) -> bool:
-    """Puts a stage in the function's place; says whether the function was there."""
-    owner, _, name = path.rpartition(".")
-    holder = place.get(owner) if owner else None
-    if owner and holder is None:
+    """Puts a stage in the function's place; says whether there is nothing more to wait for."""
+    first, *within = path.split(".")
+    if first not in place:
         return False
-    found = _found(holder, name) if owner else place.get(name)
-    original = found.__func__ if isinstance(found, (staticmethod, classmethod)) else found
+    if not within:
+        step = _stage_of(place[first], first)
+        if step is not None:
+            place[first] = step
+        return True
+    holder = place[first]
+    for name in within[:-1]:
+        holder = _found(holder, name)
+    step = _stage_of(_found(holder, within[-1]), within[-1])
+    if step is not None:
+        setattr(holder, within[-1], step)
+    return True  # a class is whole when it is there
+
+
+def _stage_of(found: Any, name: str) -> Any:
+    """A stage of what was found, or None where none can be made of it or it is one already."""
+    kind = type(found)
+    original = found.fget if kind is property else found.__func__ if kind in (staticmethod, classmethod) else found
     if type(original) is not _FUNCTION or hasattr(original, _MARK):
-        return original is not None
+        return None
     from instrumentation.stages import stage
 
     step: Any = stage(name)(original)
     setattr(step, _MARK, True)
-    if isinstance(found, (staticmethod, classmethod)):
-        step = type(found)(step)
-    if owner:
-        setattr(holder, name, step)
-    else:
-        place[name] = step
-    return True
+    if kind is property:
+        return found.getter(step)
+    return step if original is found else kind(step)
 
 
 def _found(holder: Any, name: str) -> Any:
-    """What a class has under the name, itself or from its bases, as it was defined."""
+    """What a class has under the name, itself or from its bases, as it was defined; None if it has not."""
     for each in getattr(holder, "__mro__", (holder,)):
-        if name in vars(each):
-            return vars(each)[name]
+        if name in getattr(each, "__dict__", ()):
+            return each.__dict__[name]
     return None
 
 
@@ -94,7 +108,7 @@ class _Main:
         if frame.f_code.co_name != "<module>" or frame.f_globals.get("__name__") != _MAIN:
             return None
         names = {_MAIN, _module_name(frame.f_globals)}
-        defined = frame.f_code.co_names
+        defined = _global_names(frame.f_code)
         found = [path for module, paths in self._wanted_in.items() if module in names for path in paths]
         self._missing = [path for path in found if path.partition(".")[0] in defined]
         if self._missing:
@@ -116,6 +130,20 @@ class _Main:
 
     def _end(self) -> None:
         sys.settrace(None)
+
+
+def _global_names(code: CodeType) -> set[str]:
+    """What the code sets or asks for as a name of its module, which attributes that are called the same are not."""
+    from opcode import opmap
+
+    wanted = {opmap[name] for name in ("STORE_NAME", "LOAD_NAME", "STORE_GLOBAL")}
+    found, high = set(), 0
+    for at in range(0, len(code.co_code), 2):
+        operation, index = code.co_code[at], code.co_code[at + 1] | high
+        high = index << 8 if operation == opmap["EXTENDED_ARG"] else 0
+        if operation in wanted and index < len(code.co_names):
+            found.add(code.co_names[index])
+    return found
 
 
 def _module_name(place: dict[str, Any]) -> str:
