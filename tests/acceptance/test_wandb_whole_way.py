@@ -8,17 +8,11 @@ import sys
 from pathlib import Path
 
 from tests.servers.bridge import BridgeProcess, wait_for
-from tests.servers.wandb import has_ended, history, records
+from tests.servers.exporters import POLICY
+from tests.servers.wandb import axes, has_ended, history, records
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN_ID = "fatalities_003_559_a"
-POLICY = """\
-version: 1
-audiences: {mdd: {name: MD&D, slack: "#mdd"}}
-routes:
-  - {channel: slack, min_severity: ERROR, audiences: [mdd]}
-  - {channel: wandb, audiences: [mdd]}
-"""
 PROGRAM_WITHIN_S = 120.0
 WRITTEN_WITHIN_S = 120.0
 PROGRAM = """
@@ -68,12 +62,12 @@ def test_figures_of_a_program_under_run_are_in_w_and_b(tmp_path):
     code, path = run_under_a_bridge(tmp_path, PROGRAM)
 
     rows = history(path)
-    axes = {each.metric.name: each.metric.step_metric for each in records(path) if each.HasField("metric")}
+    drawn_over = axes(path)
     assert code == 3
     for model in ("orange_pasta", "purple_alien"):
         key = f"{model}/train/loss"
         assert sorted((row["step"], row[key]) for row in rows if key in row) == [(0, 1.0), (1, 0.5), (2, 1 / 3)]
-        assert axes[key] == "step"
+        assert drawn_over[key] == "step"
         assert [repr(row[f"{model}/train/odd"]) for row in rows if f"{model}/train/odd" in row] == ["nan"] * 3
     assert [row["fetch/rows"] for row in rows if "fetch/rows" in row] == [191]
     durations = sorted(key for row in rows for key in row if key.endswith("/duration_s"))

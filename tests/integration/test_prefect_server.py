@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from alert_bridge.exporters import Follower
-from alert_bridge.exporters.prefect import prefect_settings
-from alert_bridge.exporters.prefect.exporter import PrefectExporter
 from alert_bridge.model import Severity
-from alert_bridge.store.exports import export_states
-from alert_bridge.store.telemetry import Telemetry
 from instrumentation import attributes as names
 from tests.servers.bridge import wait_for
-from tests.servers.pipeline import NS, StoredPipeline
+from tests.servers.pipeline import NS
 from tests.servers.prefect import PrefectServer
+from tests.servers.prefect_mirror import PAGES, DrivenMirror, a_good_run, shape, the_log
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-
-PAGES = "http://bridge.test"
 EXAMPLES = Path(__file__).parents[2] / "examples" / "monthly_run"
 
 
@@ -35,82 +27,16 @@ def prefect(tmp_path_factory):
 
 
 @pytest.fixture
-def stored(tmp_path):
-    with StoredPipeline(tmp_path / "state") as pipeline:
-        yield pipeline
-
-
-class Driven:
-    """A follower that a test drives, on a clock that runs with the real one and can be put forward."""
-
-    def __init__(self, state, prefect, **options) -> None:
-        self.ahead = 0.0
-        self.telemetry = Telemetry(state)
-        options = {"least": lambda: Severity.TRACE, **options}
-        self.exporter = PrefectExporter(
-            prefect_settings(prefect.environ), public_url=PAGES, log_of_run=self.telemetry.run_records, **options
-        )
-        self.follower = Follower(self.exporter, state, clock=lambda: time.time_ns() + int(self.ahead * NS))
-
-    def until(self, condition: Callable[[], bool], within_s: float = 240.0) -> None:
-        """Let it work until this holds."""
-        deadline = time.monotonic() + within_s
-        while not condition():
-            assert time.monotonic() < deadline, f"not within {within_s} s"
-            time.sleep(min(self.follower.step(), 0.05))
-
-    def settle(self) -> None:
-        """Let it work until everything is said and checked."""
-        self.until(lambda: self.idle and not self.exporter.owes)
-
-    @property
-    def idle(self) -> bool:
-        return bool(self.books) and all(book.waiting == 0 for book in self.books.values())
-
-    @property
-    def books(self):
-        states = export_states(self.follower._state)
-        return {book.signal: book for state in states for book in state.books}
-
-    def end(self) -> None:
-        """As the process does; a new `Driven` on the same state is its next life."""
-        self.follower.stop()
-        for part in (self.follower._source, self.follower._ledger):
-            if part is not None:
-                part.close()
-        self.telemetry.close()
-
-
-@pytest.fixture
 def drive(prefect, stored):
-    alive: list[Driven] = []
+    alive: list[DrivenMirror] = []
 
-    def start(**options) -> Driven:
-        alive.append(Driven(stored.state, prefect, **options))
+    def start(**options) -> DrivenMirror:
+        alive.append(DrivenMirror(stored.state, prefect, **options))
         return alive[-1]
 
     yield start
     for driven in alive:
         driven.end()
-
-
-def a_good_run(stored, run_id: str, *, shift: float = 0.0):
-    """Fetch, then two models side by side in an ensemble, then what needs both."""
-    run = stored.run(run_id)
-    run.shift = shift
-    run.start()
-    with run.stage("fetch"):
-        run.log("42 series fetched")
-        run.log("one is short", Severity.WARNING)
-    with run.stage("ensemble"):
-        with run.stage("train", model="heron"):
-            run.log("epoch 1", Severity.DEBUG)
-        with run.stage("train", model="delta"):
-            run.log("epoch 1", Severity.DEBUG)
-    with run.stage("deliver", upstream=("fetch",)):
-        run.log("delivered")
-    run.end()
-    return run
 
 
 def test_a_run_shows_with_its_stages_their_edges_their_true_times_and_its_log(prefect, stored, drive):
@@ -139,17 +65,6 @@ def test_a_run_shows_with_its_stages_their_edges_their_true_times_and_its_log(pr
     assert "## monthly\\_run: Completed" in seen.artifacts["run-monthly-run"][0]
     assert "DEBUG 2" in seen.artifacts["run-monthly-run"][0]
     assert seen.artifacts["progress"] == [100.0]
-
-
-def the_log(stored, run) -> Counter:
-    """Every record of the run as the store has it, as Prefect should show it."""
-    levels = {"TRACE": 5, "DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
-    log: Counter = Counter()
-    for one in stored.telemetry.run_records(run.id):
-        model = one.text(names.MODEL_NAME)
-        task = f"{one.stage} ({model})" if model else one.stage or None
-        log[(one.scope, levels[one.severity.name], one.body, task)] += 1
-    return log
 
 
 def test_what_runs_is_shown_running_and_what_failed_says_why(prefect, stored, drive):
@@ -276,14 +191,6 @@ def test_a_server_that_was_killed_in_the_middle_ends_in_the_same_picture(prefect
         assert seen.logs == the_log(stored, runs[name])
 
 
-def shape(seen) -> tuple:
-    """A picture without ids, times and what the records say."""
-    tasks = {name: (task.state, task.states[-1]) for name, task in seen.tasks.items()}
-    artifacts = Counter({key.partition("-")[0]: len(data) for key, data in seen.artifacts.items()})
-    states = tuple(dict.fromkeys(seen.states))  # its message may have changed once more, or once less
-    return states, tasks, seen.parents, seen.upstream, seen.events, artifacts, sum(seen.logs.values())
-
-
 def test_stages_of_an_outage_are_shown_later_with_their_true_times(prefect, stored, drive):
     run = a_good_run(stored, "late", shift=-1800.0)
     driven = drive()
@@ -348,7 +255,7 @@ def test_a_mirror_that_somebody_deleted_stays_deleted(prefect, stored, drive):
 def test_a_server_that_records_no_events_is_told_by_its_documented_endpoints(stored, tmp_path):
     settings = {"PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_ENABLED": "false"}
     with PrefectServer(tmp_path, settings=settings) as plain:
-        driven = Driven(stored.state, plain)
+        driven = DrivenMirror(stored.state, plain)
         a_good_run(stored, "first")
         driven.until(lambda: driven.idle)
         for _ in range(4):  # read back, told again, read back …

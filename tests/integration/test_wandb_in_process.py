@@ -8,10 +8,9 @@ from pathlib import Path
 
 from instrumentation import attributes as names
 from tests.servers import children
-from tests.servers.wandb import history, records
+from tests.servers.wandb import OFFLINE, axes, history
 
 ROOT = Path(__file__).resolve().parents[2]
-OFFLINE = {"WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false"}
 
 MIRRORED = """
 import wandb
@@ -36,12 +35,12 @@ def test_figures_are_in_the_programs_own_run_whatever_the_order_of_their_steps(t
 
     (path,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
     rows = history(path)
-    axes = {r.metric.name: r.metric.step_metric for r in records(path) if r.WhichOneof("record_type") == "metric"}
+    drawn_over = axes(path)
     assert [(row["step"], row["loss"]) for row in rows if "loss" in row] == [(3, 1 / 3), (1, 1.0), (2, 0.5)]
     assert [row["own"] for row in rows if "own" in row] == [3, 1, 2]
     assert len([row for row in rows if "stage/train/duration_s" in row]) == 1
     assert not [row for row in rows if {"before", "no_run_yet", "after", "name"} & row.keys()]
-    assert (axes["loss"], axes["stage/train/duration_s"]) == ("step", "time_s")
+    assert (drawn_over["loss"], drawn_over["stage/train/duration_s"]) == ("step", "time_s")
     mirrored = {(line["na"], line["d"].get(names.WANDB_MIRRORED, False)) for line in lines if line["k"] == "metric"}
     assert mirrored == {
         ("before", False),

@@ -17,11 +17,10 @@ from alert_bridge.exporters.wandb.rows import measured
 from alert_bridge.model import MetricPoint
 from instrumentation.wandb_metrics import key_of
 from tests.servers import children
-from tests.servers.wandb import history, records
+from tests.servers.wandb import OFFLINE, axes, history
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 120
-OFFLINE = {"WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false"}
 
 SETUP = """
 import sys
@@ -65,12 +64,12 @@ def test_points_are_rows_on_the_axis_that_they_have(tmp_path: Path) -> None:
     )
 
     (path,) = run_files(tmp_path)
-    axes = {r.metric.name: r.metric.step_metric for r in records(path) if r.WhichOneof("record_type") == "metric"}
+    drawn_over = axes(path)
     losses = {row["step"]: row["dry_river/loss_val"] for row in rows if "dry_river/loss_val" in row}
     assert losses == {3: 1 / 3, 1: 1.0, 2: 0.5}
     assert [row["rows_read"] for row in rows if "rows_read" in row] == [5, 7]
     assert all(row["time_s"] > 1.7e9 for row in rows)
-    assert (axes["dry_river/loss_val"], axes["rows_read"]) == ("step", "time_s")
+    assert (drawn_over["dry_river/loss_val"], drawn_over["rows_read"]) == ("step", "time_s")
 
 
 def test_a_histogram_is_drawn_and_has_its_facts(tmp_path: Path) -> None:

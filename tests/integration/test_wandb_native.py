@@ -16,10 +16,10 @@ import pytest
 from instrumentation import attributes as names
 from tests.servers import children
 from tests.servers.receiver import Receiver
-from tests.servers.wandb import WandbServer, history, records
+from tests.servers.wandb import OFFLINE, WandbServer, history, records
 
 ROOT = Path(__file__).resolve().parents[2]
-OFFLINE = {"WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false", "WANDB_RUN_ID": "own"}
+OWN_RUN = {**OFFLINE, "WANDB_RUN_ID": "own"}
 
 STAGES = """
 import logging
@@ -77,7 +77,7 @@ def stage_lines(kept: children.Kept) -> list[tuple[str, str, str]]:
 
 
 def test_a_job_type_is_a_stage_from_init_to_finish(tmp_path: Path) -> None:
-    ended = children.run(STAGES, tmp_path / "run", cwd=tmp_path, **OFFLINE)
+    ended = children.run(STAGES, tmp_path / "run", cwd=tmp_path, **OWN_RUN)
 
     kept = children.kept(tmp_path / "run")
     assert ended.code == 4
@@ -100,7 +100,7 @@ def test_a_job_type_is_a_stage_from_init_to_finish(tmp_path: Path) -> None:
 
 
 def test_a_stage_that_the_program_leaves_open_ends_with_it(tmp_path: Path) -> None:
-    ended = children.run(LEFT_OPEN, tmp_path / "run", cwd=tmp_path, **OFFLINE)
+    ended = children.run(LEFT_OPEN, tmp_path / "run", cwd=tmp_path, **OWN_RUN)
 
     assert ended.code == 1
     assert stage_lines(children.kept(tmp_path / "run")) == [
@@ -110,7 +110,7 @@ def test_a_stage_that_the_program_leaves_open_ends_with_it(tmp_path: Path) -> No
 
 
 def test_an_alert_of_the_program_is_an_event_of_its_stage(tmp_path: Path) -> None:
-    children.run(STAGES, tmp_path / "run", cwd=tmp_path, **OFFLINE)
+    children.run(STAGES, tmp_path / "run", cwd=tmp_path, **OWN_RUN)
 
     (alert,) = [line for line in children.kept(tmp_path / "run").logs if line.get("ev") == names.EVENT_WANDB_ALERT]
     assert children.message(alert) == "W&B alert: Loss is odd: it grew"
@@ -118,7 +118,7 @@ def test_an_alert_of_the_program_is_an_event_of_its_stage(tmp_path: Path) -> Non
 
 
 def test_a_run_without_a_job_type_is_no_stage(tmp_path: Path) -> None:
-    children.run(WITHOUT_A_TYPE, tmp_path / "run", cwd=tmp_path, **OFFLINE)
+    children.run(WITHOUT_A_TYPE, tmp_path / "run", cwd=tmp_path, **OWN_RUN)
 
     kept = children.kept(tmp_path / "run")
     assert [line for line in kept.lines if "ev" in line or line["k"] in ("span", "metric")] == []
@@ -154,12 +154,12 @@ _METADATA = ("os", "python", "args", "program", "codePath", "email", "root", "ho
 def test_console_exit_code_and_files_are_what_they_are_without_us(tmp_path: Path, program: str) -> None:
     program = program.replace("wandb.finish()\n", "")  # one run, whose files can be compared
     (tmp_path / "work").mkdir()
-    alone = children.run(program, cwd=tmp_path / "work", **OFFLINE)
+    alone = children.run(program, cwd=tmp_path / "work", **OWN_RUN)
     own_files = files_of(tmp_path / "work")
     (tmp_path / "work").rename(tmp_path / "before")
     (tmp_path / "work").mkdir()
 
-    under = children.run(program, tmp_path / "run", cwd=tmp_path / "work", **OFFLINE)
+    under = children.run(program, tmp_path / "run", cwd=tmp_path / "work", **OWN_RUN)
 
     assert (under.code, comparable(under.out)) == (alone.code, comparable(alone.out))
     assert comparable(under.err) == comparable(alone.err)
@@ -187,7 +187,7 @@ def test_under_the_command_too_console_exit_code_and_files_are_what_they_are_wit
     seen = []
     for under_run in (False, True):
         (tmp_path / "work").mkdir()
-        plain = children.environment(**OFFLINE, PIPELINE_ALERTS_LINGER_SECONDS="0", XDG_STATE_HOME=str(tmp_path))
+        plain = children.environment(**OWN_RUN, PIPELINE_ALERTS_LINGER_SECONDS="0", XDG_STATE_HOME=str(tmp_path))
         if under_run:
             done = run_command(plain, tmp_path / "work", program)
         else:

@@ -16,8 +16,7 @@ from alert_bridge.model import MetricPoint, Severity
 from alert_bridge.store.exports import export_states
 from instrumentation import attributes as names
 from tests.servers.exporters import ExportersProcess
-from tests.servers.pipeline import StoredPipeline
-from tests.servers.wandb import has_ended, history, records
+from tests.servers.wandb import axes, has_ended, history, records
 
 FLUSHED_WITHIN_S = 2.5  # a second, and a moment for W&B's own process to get to it on a busy machine
 OFFLINE = {"WANDB_MODE": "offline"}
@@ -25,9 +24,11 @@ RUN = "fatalities_003_559_a"
 
 
 @pytest.fixture
-def stored(tmp_path):
-    with StoredPipeline(tmp_path / "state") as pipeline:
-        yield pipeline
+def run(stored):
+    """A run that has begun."""
+    run = stored.run(RUN)
+    run.start()
+    return run
 
 
 def point(
@@ -38,6 +39,10 @@ def point(
         attributes[names.METRIC_STEP] = step
     resource = {names.SERVICE_NAME: "monthly_run", names.PIPELINE_NAME: "monthly_run", names.RUN_ID: RUN}
     return MetricPoint(name, "1", kind, at, value, attributes, resource)
+
+
+def losses(steps: range) -> list[MetricPoint]:
+    return [point("loss", float(step), at=time.time_ns(), step=step) for step in steps]
 
 
 def file_of(state: Path, run: str = RUN, part: str = "") -> Path | None:
@@ -94,9 +99,7 @@ def ten_thousand_points(now: int) -> list[MetricPoint]:
     return points
 
 
-def test_every_value_in_the_file_is_what_was_measured_once_and_on_its_axis(stored):
-    run = stored.run(RUN)
-    run.start()
+def test_every_value_in_the_file_is_what_was_measured_once_and_on_its_axis(stored, run):
     points = ten_thousand_points(time.time_ns())
     with ExportersProcess(stored.state, OFFLINE) as exporters:
         for at in range(0, len(points), 500):
@@ -114,17 +117,13 @@ def test_every_value_in_the_file_is_what_was_measured_once_and_on_its_axis(store
     ]
     assert sorted(drawn) == [["histogram", [1, 2, 3 + number], [0.5, 1, 2, 4]] for number in range(5)]
     assert [row["batch_s_sum"] for row in rows if "batch_s_sum" in row] == [9.5] * 5
-    axes = {
-        record.metric.name: record.metric.step_metric
-        for record in records(file_of(stored.state))
-        if record.WhichOneof("record_type") == "metric"
-    }
-    assert (axes["orange/loss"], axes["odd"], axes["rows"], axes["batch_s"]) == ("step", "step", "time_s", "time_s")
+    drawn_over = axes(file_of(stored.state))
+    assert {name: drawn_over[name] for name in ("orange/loss", "odd", "rows", "batch_s")} == {
+        "orange/loss": "step", "odd": "step", "rows": "time_s", "batch_s": "time_s"
+    }  # fmt: skip
 
 
-def test_the_books_say_what_became_of_each_point_and_what_waits(stored):
-    run = stored.run(RUN)
-    run.start()
+def test_the_books_say_what_became_of_each_point_and_what_waits(stored, run):
     now = time.time_ns()
     stored.store.append_metrics([point("loss", float(step), at=now + step, step=step) for step in range(20)])
     mirrored = {names.WANDB_MIRRORED.replace(".", "__"): True}
@@ -168,14 +167,12 @@ def test_a_run_in_w_and_b_says_how_it_ended_and_where_its_page_is(stored):
     assert not [word for word in never if word.encode() in path.read_bytes()]
 
 
-def test_a_kill_loses_at_most_the_last_second_and_the_next_life_loses_nothing(stored):
-    run = stored.run(RUN)
-    run.start()
+def test_a_kill_loses_at_most_the_last_second_and_the_next_life_loses_nothing(stored, run):
     points: list[MetricPoint] = []
     handed_over: list[tuple[float, int]] = []  # when, how many points W&B had been given by then
 
     def measure(count: int) -> None:
-        new = [point("loss", float(len(points) + n), at=time.time_ns(), step=len(points) + n) for n in range(count)]
+        new = losses(range(len(points), len(points) + count))
         stored.store.append_metrics(new)
         points.extend(new)
         handed_over.append((time.monotonic(), sent(stored.state, "points")))
@@ -205,11 +202,8 @@ def sent(state: Path, signal: str) -> int:
     return sum(book.sent for each in export_states(state) for book in each.books if book.signal == signal)
 
 
-def test_what_comes_after_the_end_is_in_the_run_all_the_same(stored):
-    run = stored.run(RUN)
-    run.start()
-    first = [point("loss", float(step), at=time.time_ns(), step=step) for step in range(10)]
-    late = [point("loss", float(step), at=time.time_ns(), step=step) for step in range(10, 15)]
+def test_what_comes_after_the_end_is_in_the_run_all_the_same(stored, run):
+    first, late = losses(range(10)), losses(range(10, 15))
     with ExportersProcess(stored.state, OFFLINE) as exporters:
         stored.store.append_metrics(first)
         run.end()
@@ -221,11 +215,8 @@ def test_what_comes_after_the_end_is_in_the_run_all_the_same(stored):
     assert normal(values_of(history(file_of(stored.state)), "loss")) == expected([*first, *late], "loss")
 
 
-def test_what_comes_after_a_sync_by_hand_is_in_a_w_and_b_run_of_its_own(stored):
-    run = stored.run(RUN)
-    run.start()
-    first = [point("loss", float(step), at=time.time_ns(), step=step) for step in range(10)]
-    late = [point("loss", float(step), at=time.time_ns(), step=step) for step in range(10, 15)]
+def test_what_comes_after_a_sync_by_hand_is_in_a_w_and_b_run_of_its_own(stored, run):
+    first, late = losses(range(10)), losses(range(10, 15))
     with ExportersProcess(stored.state, OFFLINE) as exporters:
         stored.store.append_metrics(first)
         run.end()

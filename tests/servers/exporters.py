@@ -19,6 +19,7 @@ from alert_bridge.service.settings import ServiceSettings
 state, policy = map(Path, sys.argv[1:])
 url = "https://alerts.example.org"
 run(ServiceSettings(policy=policy, state=state, host="127.0.0.1", port=1, public_url=url), os.environ)
+os._exit(0)  # as the service's fork ends: no interpreter is taken apart, which takes a busy machine seconds
 """
 POLICY = """\
 version: 1
@@ -27,6 +28,7 @@ routes:
   - {channel: slack, min_severity: ERROR, audiences: [mdd]}
   - {channel: wandb, audiences: [mdd]}
 """
+TELLS_ALERTS = POLICY + "  - {channel: wandb_alert, min_severity: ERROR, audiences: [mdd]}\n"
 _NOT_PASSED_ON = ("WANDB_", "PREFECT_", "OTEL_", "PIPELINE_ALERTS_")
 END_WITHIN_S = 60.0
 POLL_S = 0.05

@@ -16,6 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 
+# For a program of a test: nothing leaves the machine, W&B's own error reports neither.
+OFFLINE = {"WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false"}
 KEY = "0123456789abcdef" * 2 + "01234567"  # 40 characters, as W&B wants them
 POLL_S = 0.02
 
@@ -32,6 +34,7 @@ class Request:
 @dataclass(slots=True)
 class _Script:
     status: int = 200
+    refused: int = 0
     hang_s: float = 0.0
     requests: list[Request] = field(default_factory=list)
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)  # name → variables of its UpsertBucket
@@ -55,6 +58,7 @@ class WandbServer:
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self.environ = {"WANDB_BASE_URL": self.url, "WANDB_API_KEY": KEY}
+        self.online = {**self.environ, "WANDB_MODE": "online"}
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
@@ -75,6 +79,11 @@ class WandbServer:
         self._script.hang_s = seconds
         if not seconds:
             self._script.changed.set()
+
+    @property
+    def refused(self) -> int:
+        """How many requests `fail` has turned away."""
+        return self._script.refused
 
     @property
     def requests(self) -> list[Request]:
@@ -128,6 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
             script.changed.clear()
             script.changed.wait(script.hang_s)
         if script.status != 200:
+            script.refused += 1
             self._answer(script.status, {"error": "scripted"})
         elif "/otel/" in self.path:
             self._answer(404, {})
@@ -191,6 +201,15 @@ def history(path: Path) -> list[dict[str, Any]]:
         for record in records(path)
         if record.WhichOneof("record_type") == "history"
     ]
+
+
+def axes(path: Path) -> dict[str, str]:
+    """What each series of a `.wandb` file is drawn over."""
+    return {
+        record.metric.name: record.metric.step_metric
+        for record in records(path)
+        if record.WhichOneof("record_type") == "metric"
+    }
 
 
 def has_ended(path: Path) -> bool:

@@ -15,14 +15,9 @@ from alert_bridge.model import Record, Severity
 from alert_bridge.policy.load import load
 from alert_bridge.routing import judge
 from instrumentation import attributes as names
+from tests.servers.exporters import TELLS_ALERTS
 
-POLICY = """\
-version: 1
-audiences: {mdd: {name: MD&D, slack: "#mdd"}}
-routes:
-  - {channel: slack, min_severity: ERROR, audiences: [mdd]}
-  - {channel: wandb, audiences: [mdd]}
-  - {channel: wandb_alert, min_severity: ERROR, audiences: [mdd]}
+PROMOTES_ALERTS = """\
 rules:
   - {match: {event_name: pipeline.wandb.alert, pipeline.wandb.alert.level: ERROR}, set: {severity: ERROR}}
 """
@@ -35,7 +30,7 @@ print(json.dumps(sorted({{"wandb", "prefect"}} & set(sys.modules))))
 
 @pytest.fixture
 def policy(tmp_path):
-    (tmp_path / "alerting.yaml").write_text(POLICY)
+    (tmp_path / "alerting.yaml").write_text(TELLS_ALERTS + PROMOTES_ALERTS)
     return load(tmp_path / "alerting.yaml")
 
 
