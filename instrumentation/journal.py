@@ -11,8 +11,8 @@ because every line pays for them; absent keys mean "none".
 
     {"k":"proc","v":1,"u":token,"p":pid,"pp":parent pid,"x":executable,"a":[argv …],"py":"3.11.7","t":ns,
      "tp":traceparent and "st":stage that it was started with}
-    {"k":"log","u":counter,"t":ns,"n":levelno,"l":levelname,"g":logger,"m":template or message,"a":[arguments],
-     "mt":template of a message that was formatted where it lives,
+    {"k":"log","u":counter,"t":ns,"n":levelno,"l":levelname,"g":logger,"m":message,
+     "mt":its template, where it had arguments,"a":[arguments] of a malformed call only, of which "m" is the template,
      "f":file,"o":function,"i":line,"h":thread name,"p":pid (only if it is not the file's),
      "e":{"t":qualified type,"m":message,"s":stack trace with its full chain},
      "tr":trace id,"sp":span id,"st":stage,"ev":event name,"d":{extras}}
@@ -20,9 +20,9 @@ because every line pays for them; absent keys mean "none".
      "sc":status 0|1|2,"sm":status message,"d":{attributes},"ve":[[ns,name,{attributes}] …]}
     {"k":"metric","u":counter,"t":ns,"na":name,"un":unit,"mk":"gauge"|"sum","va":value,"d":{attributes}}
 
-A record's `log.record.uid` is `<token>-<counter>`. Arguments stay apart from the template only if each is exactly a
-str, int, float, bool or None: the sender formats them; anything else is formatted where it lives. A malformed call
-(`logging.error("%d", "x")`) keeps both, and the sender says so instead of failing.
+A record's `log.record.uid` is `<token>-<counter>`. A message is formatted where it lives; only a call whose arguments
+do not fit (`logging.error("%d", "x")`) keeps template and arguments, and the sender says so instead of failing. The
+sender formats whatever has "a", which is how an older child wrote arguments that are a str, int, float, bool or None.
 
 A line that does not parse is the torn end of a write that found the disk full; its record is elsewhere or counted. On a
 full disk, lines of ERROR and above go to a file whose blocks are already taken:

@@ -11,12 +11,19 @@ from decimal import Decimal
 from pathlib import PurePosixPath
 from typing import Any
 
+import numpy as np
 import pytest
 
 from instrumentation import attributes
 from instrumentation.child._pipeline_alerts_child import names, records
 from instrumentation.child._pipeline_alerts_child.context import Context, parse_traceparent
 from instrumentation.child._pipeline_alerts_child.records import Encoder
+
+
+class Unshowable:
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
@@ -63,39 +70,65 @@ def test_a_line_has_the_fields_of_the_format_and_no_others(encoder: Encoder) -> 
 
 
 @pytest.mark.parametrize(
-    ("message", "args", "template", "kept"),
+    ("template", "args", "message"),
     [
-        ("a %s %d %.1f %s %s", ("x", 1, 0.5, True, None), "a %s %d %.1f %s %s", ["x", 1, 0.5, True, None]),
-        ("path %s", (PurePosixPath("/x"),), "path %s", ["/x"]),
-        ("%5.1f", (Decimal("1.26"),), "  1.3", None),
-        ("%r", (ValueError("x"),), "ValueError('x')", None),
-        ("%s: %-9r|", (1, PurePosixPath("/x")), "1: PurePosixPath('/x')|", None),
-        ("%(a)s", ({"a": 1},), "1", None),
-        ("%f", (float("nan"),), "%f", None),
-        ("%d", ("x",), "%d", ["x"]),
-        ("%d", (ValueError("x"),), "%d", ["x"]),
-        ("a", (1, 2), "a", [1, 2]),
-        ("%s", ("file \udce9",), "%s", ["file \\udce9"]),
-        ("100%", (ValueError("x"),), "100%", ["x"]),
+        ("a %s %d %.1f %s %s", ("x", 1, 0.5, True, None), "a x 1 0.5 True None"),
+        ('"%s" of %r and %c', ("a\\b\n", 'it\'s "x"', 34), '"a\\b\n" of \'it\\\'s "x"\' and "'),
+        ("path %s", (PurePosixPath("/x"),), "path /x"),
+        ("%5.1f", (Decimal("1.26"),), "  1.3"),
+        ("%s: %-9r|", (1, PurePosixPath("/x")), "1: PurePosixPath('/x')|"),
+        ("%(a)s", ({"a": 1},), "1"),
+        ("%f %%", (float("nan"),), "nan %"),
+        ("%*d", (5, 1), "    1"),
+        ("%d", (10**30,), str(10**30)),
     ],
 )
-def test_arguments_stay_apart_from_the_template_where_the_parent_can_format_them(
-    encoder: Encoder, message: str, args: tuple[object, ...], template: str, kept: list[object] | None
+def test_a_call_with_arguments_is_its_message_and_its_template(
+    encoder: Encoder, template: str, args: tuple[object, ...], message: str
 ) -> None:
-    line = line_of(encoder, made(message, *args))
-
-    expected = template if template != "%f" else "nan"
-    assert (line["m"], line.get("a")) == (expected, kept)
-    assert line.get("mt") == (None if kept else message)
-
-
-def test_a_template_and_its_text_arguments_give_what_logging_gives(encoder: Encoder) -> None:
-    record = made("%s at %10s of %s", ValueError("bad"), PurePosixPath("/x"), [1, 2])
+    record = made(template, *args)
 
     line = line_of(encoder, record)
 
-    assert line["m"] == record.msg
-    assert line["m"] % tuple(line["a"]) == record.getMessage()
+    assert (line["m"], line["mt"], line.get("a")) == (message, template, None)
+    assert message == record.getMessage()
+
+
+@pytest.mark.parametrize("value", [np.float32(0.1), np.float16(0.1), np.float64(0.1), np.int8(3), np.bool_(True)])
+def test_a_number_of_numpy_stands_in_a_message_as_it_does_on_the_console(encoder: Encoder, value: object) -> None:
+    record = made("loss %s", value)
+
+    assert line_of(encoder, record)["m"] == record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("template", "args", "kept"),
+    [
+        ("%d", ("x",), ["x"]),
+        ("%d", (ValueError("x"),), ["x"]),
+        ("a", (1, 2), [1, 2]),
+        ("100%", (ValueError("x"),), ["x"]),
+        pytest.param("%d", (10**5000,), [f"<int of {(10**5000).bit_length()} bits>"], id="10**5000"),
+        pytest.param("%s", (Unshowable(),), ["<Unshowable: str() raised RuntimeError>"], id="unshowable"),
+    ],
+)
+def test_a_malformed_call_keeps_its_template_and_its_arguments(
+    encoder: Encoder, template: str, args: tuple[object, ...], kept: list[object]
+) -> None:
+    line = line_of(encoder, made(template, *args))
+
+    assert (line["m"], line["a"], line.get("mt")) == (template, kept, None)
+
+
+def test_a_lone_surrogate_in_an_argument_is_shown_as_an_escape(encoder: Encoder) -> None:
+    assert line_of(encoder, made("%s", "file \udce9"))["m"] == "file \\udce9"
+
+
+def test_one_call_site_is_learnt_once_whatever_its_arguments(encoder: Encoder) -> None:
+    lines = [line_of(encoder, made("%s of %s", number, text)) for number, text in ((1, "a"), (None, "é"), (2.5, '"'))]
+
+    assert [line["m"] for line in lines] == ["1 of a", "None of é", '2.5 of "']
+    assert len(encoder._sites) == 1
 
 
 def test_an_exception_has_its_qualified_type_its_text_and_its_whole_chain(encoder: Encoder) -> None:
@@ -199,7 +232,7 @@ def test_an_argument_that_logs_itself_ends(encoder: Encoder) -> None:
 
     outer = line_of(encoder, made("out %s", Selfish()))
 
-    assert (outer["m"], outer["a"]) == ("out %s", ["x"])
+    assert outer["m"] == "out x"
     assert [(line["m"], line["a"]) for line in inner] == [("in %s", ["<Selfish>"])]
 
 

@@ -131,11 +131,6 @@ def test_numbers_and_small_arrays_of_numpy_are_told_as_numbers(value: object, ex
     assert back(value) == expected
 
 
-@pytest.mark.parametrize("value", [np.float32(0.1), np.float16(0.1), np.float64(0.1), np.int8(3), np.bool_(True)])
-def test_a_number_of_numpy_stands_in_a_message_as_it_does_on_the_console(value: object) -> None:
-    assert str(values.plain(value)) == str(value)
-
-
 _LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.dates() | st.decimals()
 _ANYTHING = st.recursive(
     _LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers(), inner), max_leaves=30

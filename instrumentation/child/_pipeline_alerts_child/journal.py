@@ -85,14 +85,19 @@ class Journal:
         """Writes one JSON object as one line and wakes the parent for ERROR and above; says whether it was kept."""
         if self.rewrite is not None:
             line = self.rewrite(line)
-        data = (line + "\n").encode("utf-8", "replace")
-        missing = len(data)
+        try:
+            data = f"{line}\n".encode()
+        except UnicodeEncodeError:
+            data = f"{line}\n".encode("utf-8", "replace")
+        written = 0
         if not (self._torn or self._losses):
             try:
-                missing -= _write(self._fd, data)
+                written = _write(self._fd, data)
+                if written == len(data) and level < _ERROR:
+                    return True
             except OSError:
                 pass
-        kept = not missing or self._insist(data, missing, level)
+        kept = written == len(data) or self._insist(data, len(data) - written, level)
         if level >= _ERROR and self.poke_path:
             from .poke import poke
 

@@ -1,7 +1,6 @@
 """A `LogRecord` as a line of the journal. Reads the record, changes nothing on it, never raises, imports no `logging`.
 
-Two thirds of a call's text never change, so they are kept per call site. Arguments that are plain values stay apart
-from the template, which leaves formatting and redaction to the parent.
+Most of a call's text never changes, so it is kept per call site. Redaction is left to the parent.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from operator import itemgetter
 
 from . import names
 from .context import Context
-from .values import MAX_TEXT_CHARS, ascii_quote, describe, plain, quote, text
+from .values import PLAIN, describe, quote, text
 
 TYPE_CHECKING = False  # the real one costs every child the import of typing
 if TYPE_CHECKING:
@@ -37,16 +36,14 @@ _PLACE = itemgetter(*_PLACE_NAMES)
 _PLACE_AND_TEMPLATE = itemgetter(*_PLACE_NAMES, "msg")
 _BARE_SIZE = 21 if sys.version_info >= (3, 12) else 20  # attributes of a record without extras
 
-_LEAST_INT, _LARGEST_INT = -(1 << 63), (1 << 63) - 1  # what OTLP can carry as a number
-_LEAST_FLOAT, _LARGEST_FLOAT = float("-inf"), float("inf")  # which have no form in JSON themselves
-
 
 class Encoder:
     """Turns records into lines; one per process, shared by threads (its caches only ever save work)."""
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self._sites: dict[tuple[object, ...], str] = {}
+        self._where = context.where
+        self._sites: dict[tuple[object, ...], tuple[str, str]] = {}
         self._busy: set[int] = set()
 
     def line(self, record: Any, number: int, own: bool = True) -> str:
@@ -59,35 +56,32 @@ class Encoder:
         """
         try:
             fields = record.__dict__
-            message, args = fields["msg"], fields["args"]
-            said, template = _arguments(args) if args else "", ""
-            if said and type(message) is str:  # a template, which comes again: the site is known with it
+            template, args, created = fields["msg"], fields["args"], fields["created"]
+            message = _filled_in(template, args) if args else None
+            rest = ""
+            if message is not None:  # its template comes again: the site is known with it
                 place = _PLACE_AND_TEMPLATE(fields)
             else:
-                if said is None or type(message) is not str:
-                    message, said, template = self._outside(_formatted, fields, message, args)
                 place = _PLACE(fields)
-                if said:
-                    place += (message,)
-                else:  # a finished message, which rarely comes again
-                    said = quote(message)
-            said = (self._sites.get(place) or self._learn(place)) + said
-            said += template + self.context.where()
+                if args or type(template) is not str:
+                    message, rest = self._outside(_formatted, fields, template, args)
+                else:
+                    message = template
+            before, after = self._sites.get(place) or self._learn(place)
             if len(fields) != _BARE_SIZE or fields["exc_info"] or fields["exc_text"] or fields["stack_info"]:
-                said += self._outside(_rest, fields, fields)
+                rest += self._outside(_rest, fields, fields)
             if not own:
-                said += ',"p":' + text(fields["process"])
-            created = fields["created"]
+                rest += ',"p":' + text(fields["process"])
             when = int(created * _NS_PER_S) if type(created) is float else time.time_ns()
+            return f'{{"k":"log","u":{number},"t":{when},{before}{quote(message)}{after}{self._where()}{rest}}}'
         except Exception as error:
             return _least(record, number, error)
-        return f'{{"k":"log","u":{number},"t":{when},{said}}}'
 
-    def _learn(self, place: tuple[object, ...]) -> str:
+    def _learn(self, place: tuple[object, ...]) -> tuple[str, str]:
         if len(self._sites) >= MAX_SITES:
             self._sites.clear()
-        fixed = self._sites[place] = _fixed(*place)
-        return fixed
+        site = self._sites[place] = _site(*place)
+        return site
 
     def _outside(self, work: Callable[..., Any], fields: dict[str, Any], *given: object) -> Any:
         """Runs code that calls the program's own `__str__`, which may log the very object that is being described."""
@@ -101,7 +95,7 @@ class Encoder:
             self._busy.discard(thread)
 
 
-def _fixed(
+def _site(
     name: object,
     number: object,
     level: object,
@@ -109,77 +103,51 @@ def _fixed(
     line: object,
     function: object,
     thread: object,
-    *message: object,
-) -> str:
+    template: str | None = None,
+) -> tuple[str, str]:
+    """What a site's lines have before and after the message, as far as it never changes."""
     if type(number) is not int:
         number = int(number) if isinstance(number, (int, float)) else 0
-    said = '"n":%d,"l":%s,"g":%s,"f":%s' % (number, text(_word(level)), text(_word(name)), text(_word(path)))
+    before = '"n":%d,"l":%s,"g":%s,"f":%s' % (number, text(_word(level)), text(_word(name)), text(_word(path)))
     if function is not None:
-        said += ',"o":' + text(_word(function))
+        before += ',"o":' + text(_word(function))
     if isinstance(line, int):
-        said += ',"i":%d' % line
+        before += ',"i":%d' % line
     if thread is not None:
-        said += ',"h":' + text(_word(thread))
-    return said + ',"m":' + "".join([text(part) for part in message])
+        before += ',"h":' + text(_word(thread))
+    return before + ',"m":', "" if template is None else ',"mt":' + quote(template)
 
 
 def _word(value: object) -> str:
     return value if type(value) is str else describe(value)
 
 
-def _arguments(args: object) -> str | None:
-    """`,"a":[…]` if every argument is a plain value that the parent formats just as well; else None."""
-    if type(args) is not tuple:
+def _filled_in(template: object, args: object) -> str | None:
+    """The message of a call that fits its template, if formatting runs no code of the program's; else None."""
+    if type(template) is not str or type(args) is not tuple:
         return None
-    parts = []
     for value in args:
-        kind = type(value)
-        if kind is str:
-            parts.append(ascii_quote(value))
-        elif (kind is int and _LEAST_INT <= value <= _LARGEST_INT) or (
-            kind is float and _LEAST_FLOAT < value < _LARGEST_FLOAT
-        ):
-            parts.append(repr(value))
-        elif kind is bool:
-            parts.append("true" if value else "false")
-        elif value is None:
-            parts.append("null")
-        else:
+        if type(value) not in PLAIN:
             return None
-    joined = ",".join(parts)
-    if "\\ud" in joined or len(joined) > MAX_TEXT_CHARS:
-        joined = ",".join([quote(value) if type(value) is str else text(value) for value in args])
-    return f',"a":[{joined}]'
-
-
-def _formatted(message: object, args: object, words: Callable[[object], str]) -> tuple[str, str, str]:
-    """Template and plain arguments, if they come to the same or the call is malformed; else the message and `mt`."""
-    template = message if type(message) is str else words(message)
-    if not args:
-        return template, "", ""
-    if words is not describe:
-        return template, ',"a":[%s]' % ",".join(quote(words(value)) for value in _each(args)), ""
-    if type(args) is tuple and not _asks_for_repr(template):
-        short = tuple([plain(value) for value in args])  # calls the program's `__str__` once, like any handler would
-        arguments = _arguments(short)
-        try:
-            if arguments and template % short is not None:
-                return template, arguments, ""
-        except Exception:  # the argument was more of a number than its text is, or the call is malformed
-            pass
     try:
-        return template % args, "", ',"mt":' + quote(template)
-    except Exception:  # a malformed call: keep what was given, the parent says so
-        return template, ',"a":[%s]' % ",".join(text(value) for value in _each(args)), ""
+        return template % args
+    except Exception:  # malformed
+        return None
 
 
-def _asks_for_repr(template: str) -> bool:
-    """Whether an argument may be shown as `repr()` (`%r`, `%-20r`, `%a`), which its text cannot stand for."""
-    for piece in template.split("%")[1:]:
-        conversion = piece.lstrip("#0123456789.*+- ")[:1]
-        if conversion in ("r", "a"):
-            return True
-    return False
+def _formatted(template: object, args: object, words: Callable[[object], str]) -> tuple[str, str]:
+    """The message, and its template if it had arguments; or the template, and the arguments if they do not fit."""
+    if type(template) is not str:
+        template = words(template)
+    if not args:
+        return template, ""
+    try:
+        if words is describe:
+            return template % args, ',"mt":' + quote(template)
+    except Exception:  # malformed, which the parent says
+        pass
+    shown = [text(value) if words is describe else quote(words(value)) for value in _each(args)]
+    return template, ',"a":[%s]' % ",".join(shown)
 
 
 def _each(args: object) -> tuple[object, ...]:

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["MAX_TEXT_CHARS", "ascii_quote", "describe", "plain", "quote", "text"]
+__all__ = ["MAX_TEXT_CHARS", "PLAIN", "describe", "quote", "text"]
 
 try:
-    from _json import encode_basestring_ascii as ascii_quote
+    from _json import encode_basestring_ascii as _ascii_quote
 except ImportError:  # an interpreter without the accelerator
-    from json.encoder import py_encode_basestring_ascii as ascii_quote
+    from json.encoder import py_encode_basestring_ascii as _ascii_quote
 
 MAX_TEXT_CHARS = 65_536  # of one string
 MAX_NESTED_CHARS = 4_096  # of one string inside a container
@@ -33,27 +33,15 @@ def quote(value: str, limit: int = MAX_TEXT_CHARS) -> str:
     """A string as JSON text of at most `limit` characters of it, with a note of how much was cut."""
     if len(value) > limit:
         value = "%s… [%d characters cut]" % (value[:limit], len(value) - limit)
-    quoted = ascii_quote(value)
+    quoted = _ascii_quote(value)
     if "\\ud" in quoted:  # a pair is fine, a lone half is not: one pass makes sure of both
-        quoted = ascii_quote(value.encode("utf-8", "backslashreplace").decode("utf-8"))
+        quoted = _ascii_quote(value.encode("utf-8", "backslashreplace").decode("utf-8"))
     return quoted
 
 
 def text(value: object) -> str:
     """Any value as JSON text: containers as arrays and objects, everything unknown as its `str()`."""
     return _encode(value, 0, [MAX_NODES], ())
-
-
-def plain(value: object) -> object:
-    """The str, int, float, bool or None that formats like the value in a log message, as far as there is one."""
-    if type(value) in _PLAIN:
-        return value
-    if _is_numpy(value):
-        item, said = _numpy_item(value), describe(value)
-        return item if type(item) in _PLAIN and str(item) == said else said  # a float32 is shorter than its float
-    if isinstance(value, int) and type(value).__str__ is int.__repr__:
-        return int(value)
-    return describe(value)
 
 
 def describe(value: object) -> str:
@@ -148,7 +136,7 @@ def _numpy_item(value: object) -> object:
     return value.tolist()  # type: ignore[attr-defined] # a scalar's is the Python number, an array's a list of them
 
 
-_PLAIN = frozenset((str, int, float, bool, type(None)))
+PLAIN = frozenset((str, int, float, bool, type(None)))  # what is formatted without a word of the program's own
 _SEQUENCES = (list, tuple, set, frozenset)
 _CONTAINERS = (dict, *_SEQUENCES)
 _SCALARS: dict[type, Callable[[Any], str]] = {
