@@ -1,8 +1,9 @@
 """Who else runs below the program: which Python processes there are, how they died, and who was not reached.
 
-Only a parent learns an exit status by waiting. For the others a pidfd, opened as soon as a process announces itself in
-the run's folder, still answers after its death (Linux 6.15 and newer, `PIDFD_GET_INFO`); on older kernels a journal
-whose process left without its exit handlers says that something ended it, not what.
+Only a parent learns an exit status by waiting. For the others, `/proc` shows it until the parent has asked; afterwards
+a pidfd answers, opened as soon as a process announces itself in the run's folder (Linux 6.15 and newer,
+`PIDFD_GET_INFO`). On older kernels a journal whose process left without its exit handlers says that something ended
+it, not what.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any, Final
 
 from instrumentation.child._pipeline_alerts_child.context import parse_traceparent
 from instrumentation.supervisor.memory import peak_of
-from instrumentation.supervisor.processes import argv_of, below, children_of, executable_of, is_python
+from instrumentation.supervisor.processes import argv_of, below, children_of, executable_of, is_python, zombie_status
 
 __all__ = ["Death", "Descendants", "Unreached"]
 
@@ -50,6 +51,11 @@ class Death:
     def was_killed(self) -> bool:
         """By SIGKILL, as far as the status tells."""
         return self.status is not None and os.WIFSIGNALED(self.status) and os.WTERMSIG(self.status) == signal.SIGKILL
+
+    @property
+    def may_have_been_killed(self) -> bool:
+        """By SIGKILL, or nobody knows."""
+        return self.was_killed or (self.status is None and self.left_abruptly)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +125,7 @@ class Descendants:
         for pid, watched in list(self._watched.items()):
             if pid not in statuses and not self._is_over(watched):
                 continue
-            status, peak = statuses.get(pid, (_exit_status(watched.pidfd), 0))
+            status, peak = statuses.get(pid, (_how_it_ended(watched), 0))
             if watched.pidfd >= 0:
                 os.close(watched.pidfd)
             del self._watched[pid]
@@ -194,6 +200,12 @@ def why_unreached(pid: int, child_path: str) -> str:
     if b"opentelemetry" in b" ".join(environ):
         return "another start-up hook runs first"
     return "its start-up hook did not run"
+
+
+def _how_it_ended(watched: _Watched) -> int | None:
+    """Its wait status. Until its parent asks for it, it stands elsewhere than afterwards."""
+    status = zombie_status(watched.pid)
+    return _exit_status(watched.pidfd) if status is None else status
 
 
 def _exit_status(pidfd: int) -> int | None:

@@ -8,8 +8,19 @@ import re
 from pathlib import Path
 from typing import Final
 
-__all__ = ["argv_of", "below", "catches", "children_of", "executable_of", "is_python", "parents", "state_of"]
+__all__ = [
+    "argv_of",
+    "below",
+    "catches",
+    "children_of",
+    "executable_of",
+    "is_python",
+    "parents",
+    "state_of",
+    "zombie_status",
+]
 
+_STAT_STATE, _STAT_EXIT_CODE = 0, 49  # fields of `/proc/PID/stat` after the command's name (proc(5): 3 and 52)
 _PYTHON: Final = re.compile(r"^(?:python|pypy)[\d.]*$")
 _CAUGHT: Final = re.compile(rb"^SigCgt:\s+([0-9a-f]+)$", re.MULTILINE)
 _PARENT: Final = re.compile(rb"^PPid:\s+(\d+)$", re.MULTILINE)
@@ -86,6 +97,15 @@ def state_of(pid: int) -> str:
     except OSError:
         waits_in = ""
     return found[1].decode("ascii") + (f", in {waits_in}" if waits_in not in {"", "0"} else "")
+
+
+def zombie_status(pid: int) -> int | None:
+    """The wait status of a process that ended and that its parent did not ask for yet; None otherwise."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return int(fields[_STAT_EXIT_CODE]) if fields[_STAT_STATE] in {b"Z", b"X"} else None
+    except (OSError, IndexError):
+        return None
 
 
 def _status(pid: int | str) -> bytes:

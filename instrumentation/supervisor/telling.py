@@ -105,7 +105,7 @@ class Teller:
         can tell.
         """
         if death.status is None:
-            if death.left_abruptly and not death.is_worker:
+            if death.left_abruptly and (not death.is_worker or memory is Memory.PROVEN):
                 words = "ended without its exit handlers: killed, or crashed"
                 words += ", probably for memory" if memory in {Memory.PROVEN, Memory.PROBABLE} else ""
                 self._death(death, words, None, place, last_records)

@@ -25,6 +25,6 @@ def verdicts(
     deaths = died()
     moment = now()
     kills = watch.recent(moment)
-    killed = sum(death.was_killed for death in deaths)
+    killed = sum(death.may_have_been_killed for death in deaths)
     watch.explain(min(killed, kills.here or 0), moment)
     return [(death, judge(kills, killed, death.peak_memory, watch.limit())) for death in deaths]

@@ -25,6 +25,7 @@ PYTHON = Path(sys.executable).name
 TIMEOUT_S = 120
 LIMIT_BYTES = 160 << 20
 EATS = "held = []\nwhile True: held.append(bytearray(1 << 20))"
+SLOWLY = f"import time\n{EATS}; time.sleep(0.01)"  # a worker that is gone before it was seen is nobody
 PARENT = f"""
 import subprocess, sys
 code = subprocess.run([sys.executable, "-c", {EATS!r}]).returncode
@@ -34,7 +35,7 @@ POOL = f"""
 import concurrent.futures, logging, sys
 def eat(_):
     logging.warning("eating")
-    exec({EATS!r})
+    exec({SLOWLY!r})
 if __name__ == "__main__":
     with concurrent.futures.ProcessPoolExecutor(1) as pool:
         try:
@@ -88,12 +89,25 @@ def receiver() -> Iterator[Receiver]:
         yield started
 
 
-def run(receiver: Receiver, folder: Path, source: str, group: Path | None = None) -> subprocess.CompletedProcess[bytes]:
+# As a container sees it: its own control group is the root of all.
+OWN_VIEW = {
+    "memory.limit_in_bytes": "umount {0}/memory && mount -t cgroup -o memory none {0}/memory",
+    "memory.max": "umount {0} && mount -t cgroup2 none {0}",
+}
+NO_VIEW_EXIT_CODE = 77
+
+
+def run(
+    receiver: Receiver, folder: Path, source: str, group: Path | None = None, view: str = ""
+) -> subprocess.CompletedProcess[bytes]:
     (folder / "program.py").write_text(source)
     environ = environ_towards(receiver, folder / "state")
     into = f"echo $$ > {group}/cgroup.procs && " if group else ""
+    if view:
+        contained = f'{view.format(CGROUPS)} || exit {NO_VIEW_EXIT_CODE}; exec "$@"'
+        into += f"exec unshare --cgroup --mount sh -c '{contained}' sh "
     return subprocess.run(
-        ["sh", "-c", f'{into}exec "$@"', "sh", *RUN, sys.executable, "program.py"],
+        ["sh", "-c", f'{into}"$@"' if view else f'{into}exec "$@"', "sh", *RUN, sys.executable, "program.py"],
         env=environ, cwd=folder, capture_output=True, timeout=TIMEOUT_S,
     )  # fmt: skip
 
@@ -130,6 +144,18 @@ def test_a_program_that_the_kernel_kills_for_memory_is_said_to_be(
     assert said(died, "pipeline.process.oom_killed") is True
     assert said(died, "pipeline.process.oom_verdict") == "proven"
     assert LIMIT_BYTES / 2 < int(str(said(died, "pipeline.process.peak_memory"))) < LIMIT_BYTES
+
+
+def test_a_kill_within_a_container_is_seen_though_its_group_has_another_name_there(
+    group: Path, receiver: Receiver, tmp_path: Path
+) -> None:
+    done = run(receiver, tmp_path, EATS, group, OWN_VIEW[own_group()[1]])
+
+    if done.returncode in {NO_VIEW_EXIT_CODE, 1}:
+        pytest.skip(f"no view of its own can be made here: {done.stderr.decode().strip()}")
+    ((body, died),) = deaths(receiver, 1).items()
+    assert body == "p was killed for memory (SIGKILL)"
+    assert said(died, "pipeline.process.oom_verdict") == "proven"
 
 
 def test_a_process_below_is_told_too_and_named_as_what_the_program_failed_of(

@@ -138,7 +138,7 @@ def test_a_verdict_goes_as_far_as_its_evidence(kills: OomKills, killed: int, pea
     assert judge(kills, killed, peak, limit=16 * GIB) is verdict
 
 
-def dead(pid: int, status: int = SIGKILL) -> Death:
+def dead(pid: int, status: int | None = SIGKILL) -> Death:
     return Death(pid, ("python",), status, peak_memory=GIB, is_worker=True, left_abruptly=True)
 
 
@@ -161,3 +161,12 @@ def test_a_kill_for_memory_explains_one_death_and_no_later_one(kernel: Kernel) -
 
     assert [memory for _, memory in first] == [Memory.PROVEN, Memory.PROVEN]  # of an exit code nobody asks what it was
     assert [memory for _, memory in second] == [Memory.EXCLUDED]
+
+
+def test_one_kill_for_memory_among_two_that_nobody_saw_is_proven_of_neither(kernel: Kernel) -> None:
+    watch = OomWatch(kernel.proc, kernel.cgroups)
+    kernel.kill(here=3, machine=6)
+
+    found = verdicts(lambda: [dead(77), dead(78, status=None)], watch, lambda: 100.0)
+
+    assert [memory for _, memory in found] == [Memory.PROBABLE, Memory.PROBABLE]
