@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from opentelemetry.sdk.metrics.export import (
+    ExponentialHistogram,
     Histogram,
     HistogramDataPoint,
     MetricExporter,
@@ -33,6 +34,7 @@ __all__ = ["WandbMetricExporter"]
 
 KEY_CHARACTERS: Final = 200
 _NS_PER_S: Final = 1e9
+_TOTALS: Final = (Sum, Histogram, ExponentialHistogram)  # what an SDK repeats for ever
 _NOT_IN_WORDS: Final = re.compile(r"[^A-Za-z0-9_-]+")
 # What tells where and when, not which of several series it is.
 _NOT_IN_KEYS: Final = frozenset({names.METRIC_STEP, names.STAGE, names.MODEL_NAME, names.STAGE_RESULT})
@@ -45,6 +47,7 @@ class _Row:
     step: int | None
     time: float
     cells: dict[str, Any] = field(default_factory=dict)
+    totals: dict[str, tuple[str, float]] = field(default_factory=dict)  # by key: the run, and how far it has got
 
 
 class WandbMetricExporter(MetricExporter):
@@ -56,7 +59,7 @@ class WandbMetricExporter(MetricExporter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._written: dict[str, tuple[str, float]] = {}  # by key: the run, and how far it had got
+        self._written: dict[str, tuple[str, float]] = {}  # totals that W&B took
         wandb.watch_steps()
 
     def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: Any) -> MetricExportResult:  # noqa: ARG002 - the interface's
@@ -66,10 +69,10 @@ class WandbMetricExporter(MetricExporter):
             return MetricExportResult.SUCCESS
         try:
             rows = self._rows(metrics_data, str(getattr(run, "id", "")))
-            written = [wandb.write(run, row.cells, row.step, row.time) for row in rows]
+            refused = [row for row in rows if not self._write(run, row)]
         except Exception:  # noqa: BLE001 - the SDK would log it, and a figure must not disturb the program
             return MetricExportResult.FAILURE
-        return MetricExportResult.SUCCESS if all(written) else MetricExportResult.FAILURE
+        return MetricExportResult.FAILURE if refused else MetricExportResult.SUCCESS
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:  # noqa: ARG002 - the interface's
         """Nothing is held back here."""
@@ -86,20 +89,22 @@ class WandbMetricExporter(MetricExporter):
                     for point in metric.data.data_points:
                         said = dict(point.attributes or {})
                         key = key_of(metric.name, said)
-                        if isinstance(metric.data, (Sum, Histogram)) and self._is_known(run_id, key, point):
-                            continue
-                        step = said.get(names.METRIC_STEP)
-                        step = int(step) if isinstance(step, (int, float)) else None
+                        totals = {}
+                        if isinstance(metric.data, _TOTALS):
+                            totals[key] = run_id, float(getattr(point, "count", getattr(point, "value", 0.0)))
+                            if self._written.get(key) == totals[key]:
+                                continue
+                        step = _step(said.get(names.METRIC_STEP))
                         row = rows.setdefault(step, _Row(step, point.time_unix_nano / _NS_PER_S))
                         row.cells.update(_cells(key, point))
+                        row.totals.update(totals)
         return rows.values()
 
-    def _is_known(self, run_id: str, key: str, point: Any) -> bool:
-        """Whether a total is where it was when it was written last."""
-        total = float(getattr(point, "count", getattr(point, "value", 0.0)))
-        known = self._written.get(key)
-        self._written[key] = (run_id, total)
-        return known == (run_id, total)
+    def _write(self, run: Any, row: _Row) -> bool:
+        is_written = wandb.write(run, row.cells, row.step, row.time)
+        if is_written:
+            self._written |= row.totals
+        return is_written
 
 
 def key_of(name: str, said: Mapping[str, object]) -> str:
@@ -110,6 +115,10 @@ def key_of(name: str, said: Mapping[str, object]) -> str:
         parts = ["stage", "_".join(filter(None, (model, stage))), "duration_s"]
     others = [_word(str(value)) for attribute, value in sorted(said.items()) if attribute not in _NOT_IN_KEYS]
     return "_".join(filter(None, ["/".join(filter(None, parts)), *others]))[:KEY_CHARACTERS] or "unnamed"
+
+
+def _step(step: object) -> int | None:
+    return int(step) if isinstance(step, (int, float)) and math.isfinite(step) else None
 
 
 def _word(text: str) -> str:
@@ -123,7 +132,7 @@ def _cells(key: str, point: Any) -> dict[str, Any]:
     cells: dict[str, Any] = {}
     for fact in ("count", "sum", "min", "max"):
         value = getattr(point, fact, None)
-        if isinstance(value, (int, float)):
+        if isinstance(value, (int, float)) and math.isfinite(value):  # without a least value, it is infinite
             cells[f"{key}_{fact}"] = value
     if isinstance(point, HistogramDataPoint) and point.count:
         cells[key] = _drawn(point)
