@@ -32,7 +32,7 @@ def run_within(command: Sequence[str], name: str, timeout_s: float, environ: Map
     mask = block_signals()
     limit = TimeLimit(timeout_s, time.monotonic())
     program = Program.start(command, environ, mask)
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # then a signal for everybody may come twice
         program.bystander = Bystander()
     while program.status is None:
         program.wait(TICK_S)

@@ -98,11 +98,11 @@ class Launch:
             program = Program.start(command, given, mask, output.file_actions)
         except NotStarted as error:
             failure = error
-        output.started()
-        if program is not None:
-            become_subreaper()
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(Exception):  # it runs by now, and whoever catches this would start it again
+            output.started()
+            if program is not None:
                 program.bystander = Bystander()
+                become_subreaper()
         return cls(
             command, environ, settings, pipeline, run_id, trace_id, span_id, parent_span, started, started_ns,
             folder, journal, poke, poke_path, output, program, failure,

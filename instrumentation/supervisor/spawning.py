@@ -158,7 +158,7 @@ class Program:
 
 def become_subreaper() -> None:
     """Descendants whose parent is gone fall to us, so that their end is seen and nothing of theirs is lost."""
-    import ctypes
+    with contextlib.suppress(ImportError, OSError, AttributeError):
+        import ctypes
 
-    with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

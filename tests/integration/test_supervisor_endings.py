@@ -205,6 +205,24 @@ def test_a_time_out_stops_everything_below_and_says_so(environ: dict[str, str], 
     assert attribute(end, "cicd.pipeline.result") == "timeout"
 
 
+@pytest.mark.parametrize("broken", ["launch.Bystander", "launch.become_subreaper", "launch.Output.started"])
+def test_what_fails_once_the_program_runs_does_not_start_it_again(environ: dict[str, str], broken: str) -> None:
+    command = (
+        "from instrumentation.supervisor import launch, command as c\n"
+        "from instrumentation.supervisor.arguments import Arguments\n"
+        f"def fail(*_, **__): raise RuntimeError('ours')\n{broken} = fail\n"
+        "c.run(Arguments(['sh', '-c', 'echo fine; exit 7'], 'p'))\n"
+    )
+
+    given = {**environ, "PIPELINE_ALERTS_LINGER_SECONDS": "0"}
+    done = subprocess.run(
+        [PYTHON, "-c", command], env=given, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, timeout=TIMEOUT_S,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stdout) == (7, b"fine\n")
+
+
 @pytest.mark.parametrize(
     "broken", ["Supervision.__init__", "Supervision.run", "Supervision._conclude", "Sender.__init__"]
 )
