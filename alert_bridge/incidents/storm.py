@@ -133,12 +133,14 @@ def described(case: Case, gathered: Gathered | None = None) -> Case:
     Counting what a storm holds takes longer the more it is: done when it is told, not when a record comes.
     """
     incident = case.incident
-    kept = {name: value for name, value in incident.sample.attributes.items() if not name.startswith("exception.")}
+    attributes = incident.sample.attributes
+    kept = {name: value for name, value in attributes.items() if not name.startswith(("exception.", "code."))}
     kept.pop(names.TEMPLATE, None)
     sample = replace(
         incident.sample,
         body=_in_words(gathered) if gathered else TITLE,
         event_name="",
+        scope="",
         attributes={**kept, names.WATCHED: STORM},
     )
     return replace(case, incident=replace(incident, title=TITLE, stage="", sample=sample))
@@ -146,9 +148,10 @@ def described(case: Case, gathered: Gathered | None = None) -> Case:
 
 def _in_words(gathered: Gathered) -> str:
     worst = "; ".join(
-        f"{title[:TITLE_CHARACTERS].strip()} ({records:,})" for title, records in gathered.worst[:WORST_NAMED]
+        f"{title[:TITLE_CHARACTERS].strip()} ({count:,})" for title, count in gathered.worst[:WORST_NAMED]
     )
     more_than = "more than " if gathered.uncounted else ""
-    more = f"{gathered.problems:,} more problem{'s' if gathered.problems > 1 else ''}"
+    more = f"{gathered.problems:,} more problem{'' if gathered.problems == 1 else 's'}"
+    records = f"{gathered.records:,} record{'' if gathered.records == 1 else 's'}"
     many = f"{more_than}{more}, too many to tell one by one"
-    return f"{many}: {gathered.records:,} records. Worst: {worst}"
+    return f"{many}: {records}. Worst: {worst}"

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from alert_bridge.fingerprint.aliases import Merge
 from alert_bridge.model import Conversation, Decision, Incident, NoticeState, Receipt, Record, Severity, Span
 from alert_bridge.silences import Silence
 
@@ -149,6 +150,10 @@ class ControlReader(Protocol):
     def occurrences(self, incident_id: str, *, limit: int = 50) -> Sequence[Occurrence]: ...
     def days(self, fingerprint: str, *, last: int = 14) -> Sequence[tuple[str, int]]:
         """Events of the issue per UTC day (ISO date, count), oldest first, zeros included."""
+
+    def merges_of(self, fingerprint: str, *, now: int) -> Sequence[Merge]:
+        """Texts that are this issue although one word differs, or soon will be."""
+        ...
 
     def deliveries(self, incident_id: str) -> Sequence[Delivery]: ...
     def decisions(self, subject: str) -> Sequence[Decision]: ...

@@ -187,15 +187,17 @@ def show_incident(site: Site, request: Request) -> Response:
     related = [each for each in site.control.incidents_of_run(focus.run_id) if each.id != incident.id]
     decisions = (*site.control.decisions(focus.uid), *site.control.decisions(incident.id))
     trail = sorted(dict.fromkeys(decisions), key=lambda decision: decision.at)
-    where = record.text(names.CODE_FILE), record.text(names.CODE_LINE), record.text(names.CODE_FUNCTION)
+    # A storm is about none of its records: only who asks for one sees what that says.
+    about = incident.sample if is_storm(incident.sample) and "at" not in request.query_params else record
+    where = about.text(names.CODE_FILE), about.text(names.CODE_LINE), about.text(names.CODE_FUNCTION)
     return site.page(
         request,
         "incident.html",
         incident=incident,
         focus=focus,
         record=record,
-        reason=_reason(record, incident.title),
-        wandb_run=record.text(names.WANDB_RUN_URL),
+        reason=_reason(about, incident.title),
+        wandb_run=about.text(names.WANDB_RUN_URL),
         code_place=visible(":".join(part for part in where[:2] if part) + (f" in {where[2]}" if where[2] else "")),
         path_names=_path(spans, focus.span_id),
         tree=waterfall(spans, focus=focus.span_id, echoes=focus.echoes, moment=focus.time, limit=MAX_SPANS),
@@ -203,12 +205,13 @@ def show_incident(site: Site, request: Request) -> Response:
         page=log,
         has_focus_line=any(line.is_focus for line in lines),
         sample_line=log_lines([record], focus=record.uid),
-        trace_parts=stacktrace.parts(_trace(record)) if _trace(record) else (),
+        trace_parts=stacktrace.parts(_trace(about)) if _trace(about) else (),
         occurrences=[_in_words(each, bodies, incident.title) for each in occurrences],
         bars=bars(site.control.days(incident.fingerprint, last=DAYS)),
         deliveries=site.control.deliveries(incident.id),
         trail=trail,
         facts=_run_facts(site, focus, record),
+        merges=site.control.merges_of(incident.fingerprint, now=site.now),
         root=site.control.incident(incident.root_id) if incident.root_id else None,
         folded=site.control.folded(incident.id),
         is_storm=is_storm(incident.sample),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from alert_bridge.errors import StoreBusy
+from alert_bridge.fingerprint.aliases import Merge
 from alert_bridge.model import Decision, Incident, IncidentState, Record, Severity, Span
 from alert_bridge.store.interface import (
     Books,
@@ -29,6 +30,7 @@ class MemoryControl:
     all_deliveries: dict[str, list[Delivery]] = field(default_factory=dict)
     all_decisions: list[Decision] = field(default_factory=list)
     all_days: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
+    all_merges: dict[str, list[Merge]] = field(default_factory=dict)
     all_previewed: list[Previewed] = field(default_factory=list)
     all_books: list[Books] = field(default_factory=list)
     all_health: list[ChannelHealth] = field(default_factory=list)
@@ -67,6 +69,9 @@ class MemoryControl:
 
     def days(self, fingerprint: str, *, last: int = 14) -> Sequence[tuple[str, int]]:
         return self.all_days.get(fingerprint, [])[-last:]
+
+    def merges_of(self, fingerprint: str, *, now: int) -> Sequence[Merge]:
+        return self.all_merges.get(fingerprint, [])
 
     def deliveries(self, incident_id: str) -> Sequence[Delivery]:
         return self.all_deliveries.get(incident_id, [])

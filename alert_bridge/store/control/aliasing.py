@@ -10,7 +10,7 @@ from dataclasses import replace
 from alert_bridge.fingerprint.aliases import Family, Merge, place_and_text
 from alert_bridge.model import Fingerprint
 
-__all__ = ["AliasRows", "Families", "merges_in"]
+__all__ = ["AliasRows", "Families", "merges_in", "merges_of"]
 
 TEXTS_PER_PLACE = 500  # what comes after is told apart by its text alone
 TEXTS_MOST = 100_000
@@ -83,6 +83,15 @@ def merges_in(connection: sqlite3.Connection, *, now: int) -> Sequence[Merge]:
     """Everything that is merged, or soon will be."""
     places = connection.execute("SELECT DISTINCT place FROM alias_texts ORDER BY place").fetchall()
     return [merge for row in places for merge in _read(connection, row["place"]).merges(now=now)]
+
+
+def merges_of(connection: sqlite3.Connection, found: Fingerprint, *, now: int) -> Sequence[Merge]:
+    """What this problem's text is merged with, or soon will be."""
+    known = place_and_text(found)
+    if known is None:
+        return ()
+    place, text = known
+    return [merge for merge in _read(connection, place).merges(now=now) if text in merge.texts]
 
 
 def _read(connection: sqlite3.Connection, place: str) -> Family:

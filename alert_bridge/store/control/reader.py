@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from alert_bridge.fingerprint.aliases import Merge
-from alert_bridge.model import Decision, Incident, NoticeState, Receipt, Severity
+from alert_bridge.model import Decision, Fingerprint, Incident, NoticeState, Receipt, Severity
 from alert_bridge.silences import Silence
-from alert_bridge.store.control.aliasing import merges_in
+from alert_bridge.store.control.aliasing import merges_in, merges_of
 from alert_bridge.store.control.database import FILE_NAME
 from alert_bridge.store.control.outbox import NEVER
 from alert_bridge.store.control.rows import conversation_of, incident_of, text_list
@@ -221,6 +221,11 @@ class SqliteControlReader:
     def merges(self, *, now: int) -> Sequence[Merge]:
         """Texts that are one problem because they differ in one word, or soon will be."""
         return merges_in(self._connection(), now=now)
+
+    def merges_of(self, fingerprint: str, *, now: int) -> Sequence[Merge]:
+        """The same for the text of one issue."""
+        rung, version, components = self.fingerprint_of(fingerprint)
+        return merges_of(self._connection(), Fingerprint(fingerprint, version, rung, components), now=now)
 
     def counters(self) -> dict[str, int]:
         """Counters that survive restarts, by name."""
