@@ -19,7 +19,16 @@ from instrumentation.child._pipeline_alerts_child.context import Context
 from instrumentation.child._pipeline_alerts_child.records import Encoder
 from instrumentation.journal import Journal, current
 
-__all__ = ["OWN_THREAD_PREFIX", "QUIET_BELOW_WARNING", "QUIET_LOGGERS", "install", "is_ours", "keep", "sees_all"]
+__all__ = [
+    "OWN_THREAD_PREFIX",
+    "QUIET_BELOW_WARNING",
+    "QUIET_LOGGERS",
+    "begin",
+    "install",
+    "is_ours",
+    "keep",
+    "sees_all",
+]
 
 # Shipping makes these libraries log; a root logger at DEBUG turned 1 record into 55 in 12 s.
 QUIET_LOGGERS: Final = ("opentelemetry",)
@@ -81,10 +90,14 @@ def _look(record: logging.LogRecord, floor: int) -> None:
         keep(record, journal)
 
 
+def begin(journal: Journal) -> None:
+    """Records go to this one from now on; where the process is outside of any stage, its environment says now."""
+    _encoders[:] = [(journal, Encoder(Context()))]
+
+
 def _encoder(journal: Journal) -> Encoder:
-    """Of this journal: what the environment says of the run's place was set when that began."""
     if not _encoders or _encoders[0][0] is not journal:
-        _encoders[:] = [(journal, Encoder(Context()))]
+        begin(journal)
     return _encoders[0][1]
 
 

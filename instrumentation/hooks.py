@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 
 from instrumentation import running
-from instrumentation.child._pipeline_alerts_child import ends, imports
+from instrumentation.child._pipeline_alerts_child import ends, imports, names
 from instrumentation.journal import current
 
 __all__ = ["install"]
@@ -22,7 +23,7 @@ def install() -> None:
     """
     if _installed or current() is not None:
         return
-    reporter = ends.Reporter(running.journal)
+    reporter = ends.Reporter(running.journal, {name: os.environ[name] for name in names.PLACE if name in os.environ})
     _installed.append(reporter)
     reporter.logging = logging
     reporter.watch_interpreter()

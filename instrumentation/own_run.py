@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from instrumentation import attributes as names
-from instrumentation import events, hooks, running
+from instrumentation import capture, events, hooks, running
 from instrumentation.child._pipeline_alerts_child import names as contract
 from instrumentation.child._pipeline_alerts_child.context import parse_traceparent
 from instrumentation.child._pipeline_alerts_child.values import describe
@@ -138,6 +138,7 @@ class _Run:
         self._traceparent_before = os.environ.get(contract.ENV_TRACEPARENT)
         os.environ[contract.ENV_TRACEPARENT] = f"00-{self.trace_id}-{self.span_id}-01"
         self._is_over = threading.Event()
+        capture.begin(self.journal)
         running.begin(self.journal)
         self._tell("%s started", [self.pipeline], names.EVENT_RUN_START, {})
         for problem in problems:

@@ -18,9 +18,11 @@ from typing import Any, Final, ParamSpec, Self, TypeVar, cast, overload
 from instrumentation import attributes as names
 from instrumentation import events, thread_tasks, wandb
 from instrumentation.child._pipeline_alerts_child import imports
+from instrumentation.child._pipeline_alerts_child.context import Context
 from instrumentation.child._pipeline_alerts_child.failures import qualified, stack_trace
+from instrumentation.child._pipeline_alerts_child.names import POOL_MODULES
 from instrumentation.child._pipeline_alerts_child.values import describe
-from instrumentation.journal import Journal
+from instrumentation.journal import Journal, current
 from instrumentation.misuse import say_once, text_of
 from instrumentation.place import Active, Stay, current_stage, current_trace, innermost, outwards, parent_of
 from instrumentation.running import journal as open_journal
@@ -227,6 +229,15 @@ def _watch_pools() -> None:
     imports.Watch(
         {"concurrent.futures.thread": thread_tasks.watch_executor, "multiprocessing.pool": thread_tasks.watch_pool}
     )
+    if current() is None:  # `run` does this for its processes itself, also for stages that are not ours
+        outside = Context()  # now: the pools are loaded within a stage, perhaps
+        imports.Watch(dict.fromkeys(POOL_MODULES, lambda module: _carry(module, outside)))
+
+
+def _carry(module: Any, outside: Context) -> None:
+    from instrumentation.child._pipeline_alerts_child.carrying import carry
+
+    carry(module, outside)
 
 
 def _names(upstream: Any) -> list[str]:

@@ -92,6 +92,10 @@ if __name__ == "__main__":
 }
 
 
+# Those whose workers have what the program has, so that it needs no `run`.
+WITHOUT_RUN = ("threads", "processes by fork", "a pool by fork", "a pool of threads", "joblib's threads")
+
+
 def run(receiver: Receiver, folder: Path, source: str, *, ours: bool = True) -> subprocess.CompletedProcess[bytes]:
     """Runs it to its end, until all that it left is at the receiver."""
     (folder / "program.py").write_text(PROGRAM + source)
@@ -129,6 +133,32 @@ def test_work_is_in_the_stage_that_handed_it_over(receiver: Receiver, tmp_path: 
 
     assert done.returncode == 0, done.stderr.decode()
     assert places(receiver) == {("fetch", "fetch", "fetch"), ("train", "train", "train"), ("nothing", "", "RUN p")}
+
+
+@pytest.mark.parametrize("way", WITHOUT_RUN)
+def test_beside_configure_it_is_too(receiver: Receiver, tmp_path: Path, way: str) -> None:
+    # What hands work over is loaded within a stage, as in a notebook.
+    before = "import instrumentation\ninstrumentation.configure('p')\nwith stage('loading'):\n    import concurrent.futures.process, multiprocessing.pool\n"
+
+    done = run(receiver, tmp_path, before + WAYS[way], ours=False)
+
+    assert done.returncode == 0, done.stderr.decode()
+    assert places(receiver) == {("fetch", "fetch", "fetch"), ("train", "train", "train"), ("nothing", "", "RUN p")}
+
+
+def test_a_program_that_loads_logging_within_a_stage_is_outside_of_it_afterwards(
+    receiver: Receiver, tmp_path: Path
+) -> None:
+    (tmp_path / "program.py").write_text(
+        "import sys\nfrom instrumentation import stage\nassert 'logging' not in sys.modules\n"
+        "with stage('fetch'):\n    import logging\n    logging.error('in fetch')\nlogging.error('in nothing')\n"
+    )
+    environ = environ_towards(receiver, tmp_path / "state")
+
+    subprocess.run([*RUN, sys.executable, "program.py"], env=environ, cwd=tmp_path, capture_output=True, check=True)
+
+    wait_until_shipped(environ)
+    assert places(receiver) == {("fetch", "fetch", "fetch"), ("nothing", "", "RUN p")}
 
 
 def test_a_task_that_comes_to_run_later_is_in_the_stage_that_submitted_it(receiver: Receiver, tmp_path: Path) -> None:

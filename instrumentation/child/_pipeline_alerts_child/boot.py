@@ -17,14 +17,9 @@ if TYPE_CHECKING:
 
     from .ends import Reporter
 
-_POOLS = (
-    "concurrent.futures.process",
-    "multiprocessing.pool",
-    "joblib.externals.loky.process_executor",
-    "loky.process_executor",
-)
 _reporter: Reporter | None = None
 _journal: Journal | None = None  # of this process, or None: not under `run`
+_place: dict[str, str] = {}  # noted at the start: stages change it, and what reads it is loaded within one, perhaps
 
 
 def start(environ: Mapping[str, str] = os.environ) -> Journal | None:
@@ -43,6 +38,7 @@ def start(environ: Mapping[str, str] = os.environ) -> Journal | None:
         if not opened.open():
             return None
         _journal = opened
+        _place.update((name, environ[name]) for name in names.PLACE if name in environ)
         stages = environ.get(names.ENV_STAGES)
         imports.Watch(
             {
@@ -50,7 +46,7 @@ def start(environ: Mapping[str, str] = os.environ) -> Journal | None:
                 "opentelemetry.instrumentation.auto_instrumentation": lambda _module: _let_opentelemetry_start_us(),
                 "logging": lambda module: _watch_logging(module, opened, environ),
                 "threading": lambda module: _ends().watch_threads(module),
-                **dict.fromkeys(_POOLS, _watch_pools),
+                **dict.fromkeys(names.POOL_MODULES, _watch_pools),
                 "multiprocessing.util": lambda module: _ends().watch_processes(module),
                 **dict.fromkeys(names.PREFECT_MODULES, lambda module: _watch_prefect(module, opened)),
                 "wandb": lambda _module: _watch_wandb(opened),
@@ -112,7 +108,7 @@ def _ends() -> Reporter:
     if _reporter is None:
         from .ends import Reporter
 
-        _reporter = Reporter(journal)
+        _reporter = Reporter(journal, _place)
     return _reporter
 
 

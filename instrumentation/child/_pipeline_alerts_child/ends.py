@@ -29,10 +29,12 @@ class Reporter:
 
     Args:
         journal: answers with where to write now, or with None where nothing shall be kept.
+        place: where in the run this process was when it started, as `names.PLACE` of its environment said then.
     """
 
-    def __init__(self, journal: Callable[[], Journal | None]) -> None:
+    def __init__(self, journal: Callable[[], Journal | None], place: dict[str, str]) -> None:
         self._journal = journal
+        self._place = place
         self.logging: ModuleType | None = None
         self._encoder: Encoder | None = None
         self._ended_main: BaseException | None = None  # told already; only what `sys` keeps alive anyway
@@ -43,7 +45,7 @@ class Reporter:
             from .context import Context
             from .records import Encoder
 
-            self._encoder = Encoder(Context())
+            self._encoder = Encoder(Context(self._place))
         return self._encoder
 
     def watch_interpreter(self) -> None:

@@ -16,6 +16,7 @@ CONTRACT = (
     *(ENV_RUN_FOLDER, ENV_POKE, ENV_RUN_ID, ENV_PIPELINE, ENV_STAGE, ENV_LEVEL, ENV_STAGES),
     *(ENV_STACKS, ENV_TRACEPARENT),
 )
+PLACE = (ENV_TRACEPARENT, ENV_STAGE)  # where in the run a process is when it starts
 
 STACKS_SIGNAL = 23  # SIGURG on Linux: it ends nobody, and who takes it looks once in vain (a test compares)
 
@@ -53,6 +54,14 @@ EVENT_WANDB_ALERT = "pipeline.wandb.alert"
 PREFECT_TELEMETRY, PREFECT_FLOWS = "prefect.telemetry.run_telemetry", "prefect.flow_engine"
 PREFECT_TASKS = "prefect.task_engine"
 PREFECT_MODULES = (PREFECT_TELEMETRY, PREFECT_FLOWS, PREFECT_TASKS)
+
+# Where tasks are handed to processes.
+POOL_MODULES = (
+    "concurrent.futures.process",
+    "multiprocessing.pool",
+    "joblib.externals.loky.process_executor",
+    "loky.process_executor",
+)
 
 # The logger of records that we write ourselves.
 OWN_LOGGER = "pipeline_alerts"
