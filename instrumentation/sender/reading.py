@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,7 +29,6 @@ __all__ = ["Greeter", "Observer", "Reader"]
 Observer = Callable[[Sequence[Entry], Source], None]
 Greeter = Callable[[dict[str, Any], Path], None]
 _RECORD: Final = b'{"k":"log",'
-_FROM_ELSEWHERE: Final = b',"p":'  # or a member of the extras, which is but a little slower
 
 
 class Reader:
@@ -170,16 +169,19 @@ class Reader:
         """What a line becomes; None for one that tells of the journal itself, for a copy, for what is unreadable."""
         data = line.data
         try:
-            if data.startswith(_RECORD) and _FROM_ELSEWHERE not in data and self._redact is None:
+            if self._redact is None and data.startswith(_RECORD):
                 source = journal.source or journal.writer
-                return entry_of(take_apart(data.decode(), source), source, is_new and self._log is not None)
+                record = take_apart(data.decode(), source)
+                mould = record[2]
+                if "p" in mould.tail.more and self._is_copy(json.loads(data), is_new):
+                    return None
+                return entry_of(record, source, self._log is not None and is_new)
             parsed = journal.parse(line)
             if parsed is None:
                 if is_new and self._greet and journal.header and line.start == 0:
                     self._greet(journal.header, journal.path)
                 return None
-            if "p" in parsed and self.relays.is_copy(parsed):
-                self._counts["relayed"] += is_new
+            if "p" in parsed and self._is_copy(parsed, is_new):
                 return None
             if self._redact is not None:
                 parsed = self._redact(parsed)
@@ -191,3 +193,9 @@ class Reader:
             self._counts["refused"] += 1
             set_aside(self._folder, data, f"not readable: {type(error).__name__}")
         return None
+
+    def _is_copy(self, line: Mapping[str, Any], is_new: bool) -> bool:
+        """Whether a queue brought it from a process that keeps it too."""
+        is_copy = self.relays.is_copy(line)
+        self._counts["relayed"] += is_copy and is_new
+        return is_copy

@@ -23,7 +23,7 @@ __all__ = ["Record", "entry_of", "in_our_form", "take_apart"]
 
 ERROR_LEVELNO: Final = 40
 _MESSAGE: Final = ',"m":"'  # its first quote is none inside a text, where it would be escaped
-_ARGUMENTS: Final = ',"a":['  # nor are these
+_ARGUMENTS: Final = ',"a":['
 _start: Final = re.compile(r'\{"k":"log","u":([0-9]+),"t":(-?[0-9]+),').match
 _scan: Final = json.JSONDecoder().scan_once  # type: ignore[attr-defined] # what `raw_decode` wraps: value and end
 _quote: Final = json.encoder.encode_basestring_ascii
@@ -45,19 +45,15 @@ def take_apart(text: str, source: Source, *, is_in_our_form: bool = False) -> Re
         start = _start(text)
         number, moment = start.groups()  # type: ignore[union-attr] # no match is an error like the others
         begin = start.end()  # type: ignore[union-attr]
-        at = text.find(_ARGUMENTS, begin)
-        if at > 0:
-            arguments, end = _scan(text, at + len(_ARGUMENTS) - 1)
-            mould = source.moulds.get((text[begin:at], text[end:]))
-            if mould is not None:  # most records come from where others came from
-                return number, int(moment), mould, mould.site.template, arguments
         at = text.index(_MESSAGE, begin)
         message, end = _scan(text, at + len(_MESSAGE) - 1)
         arguments = ()
         if text.startswith(_ARGUMENTS, end):
             at = end
             arguments, end = _scan(text, at + len(_ARGUMENTS) - 1)
-        return number, int(moment), source.mould(text[begin:at], text[end:]), message, arguments
+        key = text[begin:at], text[end:]
+        mould = source.moulds.get(key) or source.mould(*key)  # most records come from where others came from
+        return number, int(moment), mould, message, arguments
     except (AttributeError, KeyError, TypeError, ValueError, StopIteration):
         if is_in_our_form:
             raise

@@ -1,7 +1,7 @@
 """The process that wrote a line, and what its lines have in common, made ready once: most of a line is not new.
 
-{"k":"log","u":7,"t":1764…,"n":20,…,"m":"%d rows of %s","a":[3,"cm"],"tr":…,"sp":…,"st":…}
-                           ╰─ head: of a call site ───╯             ╰─ tail: of a place in the run ─╯
+{"k":"log","u":7,"t":1764…,"n":20,"l":…,"i":88,…,"m":"3 rows of cm","mt":"%d rows of %s","tr":…,"sp":…,"st":…}
+                           ╰─ head: of a site ─╯                    ╰─ tail: of a site and a place in the run ─╯
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ class Site(NamedTuple):
 
     levelno: int
     scope: str
-    template: str  # as the program wrote it; empty where the message was given without arguments
     attributes: Mapping[str, object]
     encoded: bytes  # severity and attributes
     shown_first: str  # members of an object in the structured log: what stands before the message, with commas
@@ -90,9 +89,6 @@ class Source:
         Raises:
             KeyError, TypeError, ValueError: no head, or no tail, is like that.
         """
-        known = self.moulds.get((head, tail))
-        if known is not None:
-            return known
         site = self.sites.get(head)
         if site is None:
             site = _site_of(json.loads(f"{{{head}}}"))
@@ -173,7 +169,6 @@ def _site_of(head: Mapping[str, Any]) -> Site:
     return Site(
         levelno,
         scope,
-        head.get("m", ""),
         attributes,
         encode_severity(severity_number(levelno), level) + encode_log_attributes(attributes),
         f'","level":{encode_json(level)},"logger":{encode_json(scope)},"message":',
