@@ -138,7 +138,12 @@ def test_work_is_in_the_stage_that_handed_it_over(receiver: Receiver, tmp_path: 
 @pytest.mark.parametrize("way", WITHOUT_RUN)
 def test_beside_configure_it_is_too(receiver: Receiver, tmp_path: Path, way: str) -> None:
     # What hands work over is loaded within a stage, as in a notebook.
-    before = "import instrumentation\ninstrumentation.configure('p')\nwith stage('loading'):\n    import concurrent.futures.process, multiprocessing.pool\n"
+    before = """
+import instrumentation
+instrumentation.configure("p")
+with stage("loading"):
+    import concurrent.futures.process, multiprocessing.pool
+"""
 
     done = run(receiver, tmp_path, before + WAYS[way], ours=False)
 
