@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -12,14 +13,19 @@ from pathlib import Path
 from typing import Self
 
 _CODE = """
-import json, os, sys
+import os, sys
+from multiprocessing import get_context
 from pathlib import Path
 from alert_bridge.service.exporters import run
 from alert_bridge.service.settings import ServiceSettings
 state, policy = map(Path, sys.argv[1:])
 url = "https://alerts.example.org"
-run(ServiceSettings(policy=policy, state=state, host="127.0.0.1", port=1, public_url=url), os.environ)
-os._exit(0)  # as the service's fork ends: no interpreter is taken apart, which takes a busy machine seconds
+settings = ServiceSettings(policy=policy, state=state, host="127.0.0.1", port=1, public_url=url)
+process = get_context("fork").Process(target=run, args=(settings, os.environ))
+process.start()
+print(process.pid, flush=True)
+process.join()
+os._exit(abs(process.exitcode))
 """
 POLICY = """\
 version: 1
@@ -46,12 +52,19 @@ class ExportersProcess:
         self.policy = self._folder / "alerting.yaml"
         self.policy.write_text(policy, encoding="utf-8")
         self._process: subprocess.Popen[bytes] | None = None
+        self._pid = 0  # of its fork, which is what the service forks: it ends without taking an interpreter apart
 
     def __enter__(self) -> Self:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _CODE, str(self._state), str(self.policy)], env=self.environ, stderr=log
+                [sys.executable, "-c", _CODE, str(self._state), str(self.policy)],
+                env=self.environ,
+                stdout=subprocess.PIPE,
+                stderr=log,
             )
+        assert self._process.stdout is not None
+        with self._process.stdout as said:
+            self._pid = int(said.readline())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -59,16 +72,11 @@ class ExportersProcess:
 
     def stop(self) -> int:
         """SIGTERM; the exit code."""
-        assert self._process is not None
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(END_WITHIN_S)
+        return self._end(signal.SIGTERM)
 
     def kill(self) -> None:
         """SIGKILL, as the machine's end would."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait(END_WITHIN_S)
+        self._end(signal.SIGKILL)
 
     def until(self, holds: Callable[[], object], *, within_s: float = 180.0) -> None:
         """Wait for something, as long as the process lives."""
@@ -78,3 +86,10 @@ class ExportersProcess:
             assert self._process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(POLL_S)
+
+    def _end(self, number: signal.Signals) -> int:
+        assert self._process is not None
+        if self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid, number)
+        return self._process.wait(END_WITHIN_S)
