@@ -251,6 +251,10 @@ SETUPS: dict[str, tuple[str, list[str]]] = {
         ["WARNING f.py:3: UserWarning: old\n"],
     ),
     "warnings not captured": ("import warnings; warnings.warn_explicit('old', UserWarning, 'f.py', 3)", []),
+    "reloaded": (
+        "import importlib; log.error('a'); importlib.reload(logging); logging.basicConfig(); logging.error('b %s', 1)",
+        ["ERROR a", "ERROR b 1"],
+    ),
     "shut down early": ("logging.basicConfig(); logging.shutdown(); log.error('a')", ["ERROR a"]),
     "console closed": (
         (

@@ -13,7 +13,7 @@ import pytest
 
 from instrumentation.child._pipeline_alerts_child import journal as module
 from instrumentation.journal import JOURNAL_SUFFIX, RESERVE_SUFFIX, Journal, current
-from tests.servers.children import kept, kept_in
+from tests.servers.children import kept, kept_in, run
 
 ERROR = 40
 
@@ -115,6 +115,26 @@ def test_a_forked_child_gets_a_file_of_its_own_at_its_first_line(journal: Journa
     assert set(starts) == {os.getpid(), child}
     assert len(set(starts.values())) == 2
     assert len(kept_in(Path(journal.path))) == 1
+
+
+def test_a_forked_child_that_has_no_free_descriptor_takes_those_of_its_parents_files(tmp_path: Path) -> None:
+    program = """
+    import logging, os, resource
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+    logging.warning("before")
+    try:
+        while True:
+            os.open(os.devnull, os.O_RDONLY)
+    except OSError:
+        pass
+    child = os.fork()
+    logging.warning("after")
+    os._exit(0) if not child else os.waitpid(child, 0)
+    """
+
+    run(program, tmp_path / "run", cwd=tmp_path)
+
+    assert kept(tmp_path / "run").said.count("WARNING after") == 2
 
 
 def test_a_fork_that_leaves_at_once_writes_nothing(journal: Journal, tmp_path: Path) -> None:

@@ -124,6 +124,27 @@ def test_a_lone_surrogate_in_an_argument_is_shown_as_an_escape(encoder: Encoder)
     assert line_of(encoder, made("%s", "file \udce9"))["m"] == "file \\udce9"
 
 
+def test_two_threads_describe_their_values_at_the_same_time_although_records_name_no_thread(encoder: Encoder) -> None:
+    both = threading.Barrier(2, timeout=30)
+    said: list[str] = []
+
+    class Slow:
+        def __str__(self) -> str:
+            both.wait()
+            return "shown"
+
+    def log() -> None:
+        said.append(line_of(encoder, made("%s", Slow(), thread=None))["m"])
+
+    threads = [threading.Thread(target=log) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert said == ["shown", "shown"]
+
+
 def test_one_call_site_is_learnt_once_whatever_its_arguments(encoder: Encoder) -> None:
     lines = [line_of(encoder, made("%s of %s", number, text)) for number, text in ((1, "a"), (None, "é"), (2.5, '"'))]
 

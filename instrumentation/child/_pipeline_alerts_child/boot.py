@@ -50,7 +50,8 @@ def start(environ: Mapping[str, str] = os.environ) -> Journal | None:
                 "multiprocessing.util": lambda module: _ends().watch_processes(module),
                 **dict.fromkeys(names.PREFECT_MODULES, lambda module: _watch_prefect(module, opened)),
                 "wandb": lambda _module: _watch_wandb(opened),
-            }
+            },
+            again="logging",  # a recipe for notebooks reloads it
         )
         _watch_interpreter(opened)
         wanted = environ.get(names.ENV_STACKS)

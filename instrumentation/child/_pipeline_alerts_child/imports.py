@@ -19,10 +19,12 @@ class Watch:
 
     Args:
         wanted: what to run, by name of the module; called with the module, its exceptions are swallowed.
+        again: the name among them that may be loaded again, and is looked at each time.
     """
 
-    def __init__(self, wanted: dict[str, Callable[[ModuleType], None]]) -> None:
+    def __init__(self, wanted: dict[str, Callable[[ModuleType], None]], again: str = "") -> None:
         self._wanted = wanted
+        self._again = again
         for name in list(wanted):
             if name in sys.modules:
                 self._run(name, sys.modules[name])
@@ -47,7 +49,7 @@ class Watch:
         return None
 
     def _run(self, name: str, module: ModuleType) -> None:
-        action = self._wanted.pop(name, None)
+        action = self._wanted.get(name) if name == self._again else self._wanted.pop(name, None)
         try:
             if not self._wanted and self in sys.meta_path:
                 sys.meta_path.remove(self)

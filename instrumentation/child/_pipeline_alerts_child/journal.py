@@ -14,7 +14,6 @@ import sys
 import time
 
 from . import names
-from .values import text
 
 TYPE_CHECKING = False  # the real one costs every child the import of typing
 if TYPE_CHECKING:
@@ -238,8 +237,8 @@ class Journal:
 
 def _header(token: str, pid: int) -> bytes:
     argv, room = [], MAX_ARGV_CHARS
-    for word in getattr(sys, "orig_argv", None) or getattr(sys, "argv", None) or ():
-        argv.append(word[:room])
+    for word in map(str, getattr(sys, "orig_argv", None) or getattr(sys, "argv", None) or ()):
+        argv.append(_quote(word[:room]))
         room -= len(word)
         if room <= 0:
             break
@@ -247,11 +246,21 @@ def _header(token: str, pid: int) -> bytes:
     for key, variable in (("tp", names.ENV_TRACEPARENT), ("st", names.ENV_STAGE)):
         value = os.environ.get(variable)
         if value:
-            from_where += ',"%s":%s' % (key, text(value[:MAX_ARGV_CHARS]))
+            from_where += ',"%s":%s' % (key, _quote(value[:MAX_ARGV_CHARS]))
+    python = "%d.%d.%d" % sys.version_info[:3]
     return (
-        '{"k":"proc","v":1,"u":"%s","p":%d,"pp":%d,"x":%s,"a":%s,"py":"%d.%d.%d","t":%d%s}\n'
-        % (token, pid, os.getppid(), text(sys.executable), text(argv), *sys.version_info[:3], _time_ns(), from_where)
+        '{"k":"proc","v":1,"u":"%s","p":%d,"pp":%d,"x":%s,"a":[%s],"py":"%s","t":%d%s}\n'
+        % (token, pid, os.getppid(), _quote(sys.executable or ""), ",".join(argv), python, _time_ns(), from_where)
     ).encode("ascii")
+
+
+def _quote(value: str) -> str:
+    """A string as JSON text; imports what encodes odd ones only for them, because most processes never need it."""
+    if value.isascii() and value.isprintable() and '"' not in value and "\\" not in value:
+        return '"%s"' % value
+    from .values import quote
+
+    return quote(value)
 
 
 def _close(fd: int) -> int:
@@ -273,11 +282,11 @@ def _unlink(path: str) -> None:
 def _open_high(path: str, flags: int) -> int:
     low = os.open(path, flags, FILE_MODE)
     try:
-        return fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, MIN_FD)
-    except OSError:  # a limit on open files below ours: better a low descriptor than no journal
-        return os.dup(low)
-    finally:
-        os.close(low)
+        high = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, MIN_FD)
+    except OSError:  # a limit on open files below ours, or all taken: better a low descriptor than no journal
+        return low
+    os.close(low)
+    return high
 
 
 def _allocate(path: str) -> int:

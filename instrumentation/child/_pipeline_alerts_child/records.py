@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
+from _thread import get_ident
 from operator import itemgetter
 
 from . import names
@@ -64,12 +65,12 @@ class Encoder:
             else:
                 place = _PLACE(fields)
                 if args or type(template) is not str:
-                    message, rest = self._outside(_formatted, fields, template, args)
+                    message, rest = self._outside(_formatted, template, args)
                 else:
                     message = template
             before, after = self._sites.get(place) or self._learn(place)
             if len(fields) != _BARE_SIZE or fields["exc_info"] or fields["exc_text"] or fields["stack_info"]:
-                rest += self._outside(_rest, fields, fields)
+                rest += self._outside(_rest, fields)
             if not own:
                 rest += ',"p":' + text(fields["process"])
             when = int(created * _NS_PER_S) if type(created) is float else time.time_ns()
@@ -83,9 +84,9 @@ class Encoder:
         site = self._sites[place] = _site(*place)
         return site
 
-    def _outside(self, work: Callable[..., Any], fields: dict[str, Any], *given: object) -> Any:
+    def _outside(self, work: Callable[..., Any], *given: object) -> Any:
         """Runs code that calls the program's own `__str__`, which may log the very object that is being described."""
-        thread = fields["thread"]
+        thread = get_ident()  # not the record's, which can come from a queue, or be switched off
         if thread in self._busy:
             return work(*given, _type_only)
         self._busy.add(thread)
