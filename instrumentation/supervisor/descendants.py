@@ -181,6 +181,8 @@ class Descendants:
 def why_unreached(pid: int, child_path: str) -> str:
     """Why a Python process does not load our part, read from its environment and command line; empty if it is gone."""
     try:
+        if Path(f"/proc/{pid}").stat().st_uid != os.geteuid():
+            return "it runs as another user, to whom the run's folder is closed"
         environ = dict(
             pair.split(b"=", 1) for pair in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if b"=" in pair
         )

@@ -8,7 +8,9 @@ import signal
 import subprocess
 from pathlib import Path
 
-from instrumentation.supervisor.descendants import Death, Descendants
+import pytest
+
+from instrumentation.supervisor.descendants import Death, Descendants, why_unreached
 
 DEADLINE_MS = 60_000
 
@@ -57,3 +59,14 @@ def test_who_still_runs_is_not_dead() -> None:
     with subprocess.Popen(["sleep", "600"]) as process:
         assert watched(process).deaths() == []
         process.kill()
+
+
+def test_a_process_of_another_user_is_said_to_be_one() -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root may start a process as another user")
+
+    with subprocess.Popen(["sleep", "600"], user=65_534, group=65_534, extra_groups=()) as process:
+        reason = why_unreached(process.pid, "")
+        process.kill()
+
+    assert reason == "it runs as another user, to whom the run's folder is closed"
