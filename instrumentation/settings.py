@@ -14,7 +14,7 @@ from typing import Final
 
 from instrumentation import attributes as names
 
-__all__ = ["Settings", "resource_of", "state_home"]
+__all__ = ["KNOWN", "PREFIX", "Settings", "resource_of", "state_home"]
 
 DEFAULT_ENDPOINT: Final = "http://127.0.0.1:4318"
 DEFAULT_PIPELINE: Final = "pipeline"
@@ -22,6 +22,13 @@ DEFAULT_LINGER_S: Final = 72 * 3600.0  # how long a background process goes on s
 DEFAULT_JOURNAL_CAP_MB: Final = 2048  # of unshipped journals in one run's folder
 DEFAULT_LOG_CAP_MB: Final = 1024  # of all structured logs together
 MAX_RESOURCE_ATTRIBUTES: Final = 12  # exporters downstream hash the resource per record
+# Names of all that is set: of the pipeline side, of the bridge, and from `run` to its children. A test compares.
+PREFIX: Final = "PIPELINE_ALERTS_"
+KNOWN: Final = frozenset(
+    {"ENDPOINT", "INGEST_TOKEN", "JOURNAL_DIR", "JOURNAL_MB", "LEVEL", "LINGER_SECONDS", "LOG_MB", "PIPELINE", "REDACT"}
+    | {"RUN_ID", "STAGES", "LISTEN", "POLICY", "PUBLIC_URL", "STATE", "TOKEN"}
+    | {"JOURNAL_DIR_RUN", "POKE", "REDACT_PATH", "STACKS", "STAGE"}
+)
 _LOOPBACK: Final = ("localhost", "127.", "[::1]")
 
 
@@ -54,6 +61,7 @@ class Settings:
         if not endpoint.startswith(("http://", "https://")):
             problems.append("the endpoint is not an http:// or https:// address: using " + DEFAULT_ENDPOINT)
             endpoint = DEFAULT_ENDPOINT
+        problems += [f"{name} is no setting of ours{_meant(name)}" for name in sorted(environ) if _is_unknown(name)]
         state = state_home(environ)
         journals = _text(environ, "PIPELINE_ALERTS_JOURNAL_DIR")
         return cls(
@@ -113,6 +121,17 @@ def resource_of(environ: Mapping[str, str], *, pipeline: str, run_id: str, revis
                 break
             ours[name.strip()] = unquote(value.strip())
     return ours
+
+
+def _is_unknown(name: str) -> bool:
+    return name.startswith(PREFIX) and name.removeprefix(PREFIX).removesuffix("_FILE") not in KNOWN
+
+
+def _meant(name: str) -> str:
+    import difflib  # only who misspelt waits for it
+
+    close = difflib.get_close_matches(name.removeprefix(PREFIX), KNOWN, n=1)
+    return f": {PREFIX}{close[0]} is" if close else ""
 
 
 def _text(environ: Mapping[str, str], name: str) -> str:

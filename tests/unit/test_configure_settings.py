@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ import pytest
 from instrumentation import manifest
 from instrumentation.revision import git_revision
 from instrumentation.sender.logfile import RunLog, keep_within, log_path
-from instrumentation.settings import Settings, resource_of, state_home
+from instrumentation.settings import KNOWN, PREFIX, Settings, resource_of, state_home
 
 DAY_S = 86_400
 
@@ -35,6 +36,19 @@ def test_a_secret_may_come_in_a_file_and_is_never_shown(tmp_path: Path) -> None:
     assert "s3cret" not in repr(settings)
 
 
+def test_a_misspelt_setting_is_said_with_what_was_meant() -> None:
+    (problem,) = Settings.from_environ({"PIPELINE_ALERTS_LINGER_SECOND": "3", "OTHERS": "x"}).problems
+
+    assert problem == "PIPELINE_ALERTS_LINGER_SECOND is no setting of ours: PIPELINE_ALERTS_LINGER_SECONDS is"
+
+
+def test_every_documented_setting_is_known() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
+    documented = set(re.findall(rf"`{PREFIX}([A-Z_]+)`", text))
+
+    assert {name.removesuffix("_FILE") for name in documented} == KNOWN
+
+
 @pytest.mark.parametrize(
     "environ",
     [
@@ -43,6 +57,7 @@ def test_a_secret_may_come_in_a_file_and_is_never_shown(tmp_path: Path) -> None:
         {"PIPELINE_ALERTS_LINGER_SECONDS": "-1"},
         {"PIPELINE_ALERTS_JOURNAL_MB": "many"},
         {"PIPELINE_ALERTS_LOG_MB": "inf"},
+        {"PIPELINE_ALERTS_ENDPOIN": "http://a:1"},
     ],
 )
 def test_a_wrong_setting_is_said_and_does_not_stop_anything(environ: dict[str, str]) -> None:
