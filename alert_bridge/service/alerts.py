@@ -26,6 +26,7 @@ from alert_bridge.outbox import Courier, Office, Upkeep, begin, revive
 from alert_bridge.outbox.trouble import operator, report, trouble_event
 from alert_bridge.policy.load import packaged_path
 from alert_bridge.service.app import Doors, application
+from alert_bridge.service.arrivals import Impatient
 from alert_bridge.service.gauges import Gauges
 from alert_bridge.service.relay import Relay
 from alert_bridge.service.rulebook import Rulebook
@@ -70,6 +71,7 @@ def run(settings: ServiceSettings, listening: socket.socket, environ: Mapping[st
     server = _Server(
         uvicorn.Config(
             bridge.app,
+            http=Impatient,
             log_config=None,
             access_log=False,
             lifespan="off",

@@ -25,7 +25,8 @@ def bad(request: Request, reason: str) -> Response:
     return Response(body, 400, headers={"content-type": content_type})
 
 
-def busy(request: Request, reason: str, *, retry_after: int = RETRY_AFTER_S) -> Response:
-    """503: the sender keeps it and comes again."""
+def busy(request: Request, reason: str, *, closes: bool = False) -> Response:
+    """503: the sender keeps it and comes again; ``closes``: on another connection."""
     body, content_type = refusal(request.headers.get("content-type", ""), reason)
-    return Response(body, 503, headers={"content-type": content_type, "retry-after": str(retry_after)})
+    headers = {"content-type": content_type, "retry-after": str(RETRY_AFTER_S)}
+    return Response(body, 503, headers={**headers, "connection": "close"} if closes else headers)

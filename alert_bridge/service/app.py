@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Route
 from alert_bridge.errors import IntakeError, StoreBusy
 from alert_bridge.intake import Intake
 from alert_bridge.service.answers import bad, busy, taken
-from alert_bridge.service.arrivals import has_token, read_body
+from alert_bridge.service.arrivals import Arrivals, has_token
 from alert_bridge.service.gauges import Gauges
 from alert_bridge.service.relay import Relay
 from alert_bridge.service.watch import Watch
@@ -38,6 +38,7 @@ class Doors:
     watch: Watch
     tokens: tuple[str, ...] = field(repr=False)
     on_refused: Callable[[], None]
+    arrivals: Arrivals = field(default_factory=Arrivals)
 
 
 def application(doors: Doors, pages: Sequence[BaseRoute]) -> Starlette:
@@ -80,7 +81,7 @@ async def _guarded(request: Request, doors: Doors, answer: Callable[[bytes], Awa
         if not has_token(request, doors.tokens):
             doors.on_refused()
             return busy(request, "the token is missing or wrong: set it in the sender, which keeps this until then")
-        return await answer(await read_body(request))
+        return await answer(await doors.arrivals.body(request))
     except IntakeError as error:
         doors.gauges.count("bad_requests")
         log.warning("A request to %s was refused: %s", request.url.path, error)
@@ -90,6 +91,9 @@ async def _guarded(request: Request, doors: Doors, answer: Callable[[bytes], Awa
         return busy(request, str(error))
     except ClientDisconnect:
         return busy(request, "the sender went away")
+    except TimeoutError:
+        doors.gauges.count("slow_requests")
+        return busy(request, "the body did not come in time: send it again", closes=True)
     except Exception:  # an OTLP path must answer 503, never 500
         doors.gauges.count("failures")
         log.exception("A request to %s failed", request.url.path)

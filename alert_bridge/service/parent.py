@@ -9,6 +9,7 @@ import errno
 import fcntl
 import logging
 import os
+import resource
 import select
 import signal
 import socket
@@ -34,6 +35,7 @@ FIRST_RESTART_WAIT_S = 0.1
 LONGEST_RESTART_WAIT_S = 2.0  # senders keep what they have meanwhile, but people wait
 START_FAILURES_MOST = 5  # a process that fails this often and never lived long will not come up by itself
 STEADY_AFTER_S = 30.0  # a process that lived this long starts its next restarts from the shortest wait
+OPEN_FILES = 16_384  # a connection is one; the usual 1,024 are soon taken by senders that hang
 LOCK_NAME = "serve.lock"
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
@@ -83,6 +85,7 @@ def serve(settings: ServiceSettings) -> int:
     listening = _listen(settings.host, settings.port)
     estate = _Estate(replace(settings, port=listening.getsockname()[1]), listening, *os.pipe())
     orders = _obey()
+    _allow_open_files()
     preload()
     children = [_Child(role) for role in roles]
     try:
@@ -139,6 +142,14 @@ def _listen(host: str, port: int) -> socket.socket:
             raise SettingsError(f"{host}:{port} cannot be listened on: {error.strerror or error}") from error
         else:
             return listening
+
+
+def _allow_open_files() -> None:
+    """As many as we want, or as the system lets us have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _obey() -> _Orders:

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
@@ -30,7 +30,7 @@ from alert_bridge.otlp import response
 from alert_bridge.policy.load import load
 from alert_bridge.policy.model import Policy
 from alert_bridge.service.answers import bad, busy
-from alert_bridge.service.arrivals import has_token, read_body
+from alert_bridge.service.arrivals import Arrivals, Impatient, has_token
 from alert_bridge.service.handover import Handover, is_alarming, is_promoted
 from alert_bridge.service.keeper import Keeper
 from alert_bridge.service.settings import ServiceSettings
@@ -74,6 +74,7 @@ class Doors:
     handover: Handover
     tokens: tuple[str, ...]
     clock: Callable[[], int]
+    arrivals: Arrivals = field(default_factory=Arrivals)
 
 
 def application(doors: Doors) -> Starlette:
@@ -89,6 +90,9 @@ def application(doors: Doors) -> Starlette:
             return busy(request, str(error))
         except ClientDisconnect:
             return busy(request, "the sender went away")
+        except TimeoutError:
+            doors.keeper.totals["slow"] += 1
+            return busy(request, "the body did not come in time: send it again", closes=True)
         except Exception:  # an OTLP path must answer 503, never 500, on which a Collector throws data away
             doors.keeper.totals["failures"] += 1
             log.exception("A request to %s failed", request.url.path)
@@ -124,7 +128,7 @@ async def _keep(request: Request, doors: Doors) -> Response:
     headers = request.headers
     future = doors.keeper.submit(
         name,
-        await read_body(request),
+        await doors.arrivals.body(request),
         content_type=headers.get("content-type", ""),
         content_encoding=headers.get("content-encoding", ""),
         alarming=alarming,
@@ -190,6 +194,7 @@ def run(
     server = uvicorn.Server(
         uvicorn.Config(
             app,
+            http=Impatient,
             log_config=None,
             access_log=False,
             lifespan="off",
