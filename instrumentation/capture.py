@@ -49,7 +49,7 @@ def install(environ: Mapping[str, str] = os.environ) -> None:
     original = hook.dispatch_of(logging)
     if _installed or original is None:
         return
-    floor = _floor(environ.get(names.ENV_LEVEL, ""))
+    floor = hook.floor_of(logging, environ.get(names.ENV_LEVEL, ""))
 
     def callHandlers(self: Any, record: Any) -> Any:  # noqa: N802 - the method that it stands for
         with contextlib.suppress(Exception):  # the edge that must not fail
@@ -103,10 +103,3 @@ def _encoder(journal: Journal) -> Encoder:
 
 def _is_below(name: str, parents: Iterable[str]) -> bool:
     return any(name == parent or name.startswith(parent + ".") for parent in parents)
-
-
-def _floor(wanted: str) -> int:
-    if wanted.isdigit():
-        return int(wanted)
-    level = logging.getLevelName(wanted.upper()) if wanted else 0
-    return level if isinstance(level, int) else 0

@@ -10,9 +10,7 @@ Nothing to it under `pipeline-alerts run` and after `configure()`, which see the
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Iterable
-from typing import Final
 
 from instrumentation import capture, running
 from instrumentation.capture import QUIET_LOGGERS, is_ours, keep
@@ -80,17 +78,10 @@ class PipelineHandler(logging.Handler):
             return []
 
 
-_starting: Final = threading.local()
-
-
 def _journal() -> Journal | None:
     found = running.journal()
-    if found is None and not getattr(_starting, "is_so", False):
+    if found is None:
         from instrumentation.own_run import ensure_started
 
-        _starting.is_so = True  # what starting makes somebody log must not start again
-        try:
-            found = ensure_started(again=False)
-        finally:
-            _starting.is_so = False
+        found = ensure_started(again=False)
     return found

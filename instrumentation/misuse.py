@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import threading
 import time
 from collections.abc import Callable
 from typing import Final, ParamSpec
@@ -22,8 +21,7 @@ _TEMPLATE: Final = "pipeline-alerts was not used as it can be: %s"
 
 P = ParamSpec("P")
 
-_said: Final[set[str]] = set()
-_lock: Final = threading.Lock()
+_said: Final[dict[str, object]] = {}  # by whom first; no lock, which a fork or a signal handler could find held
 
 
 def say_once(what: str) -> None:
@@ -31,10 +29,8 @@ def say_once(what: str) -> None:
     with contextlib.suppress(Exception):  # not even a full disk
         journal = open_journal()
         what = what[:MAX_TEXT_CHARS]
-        with _lock:
-            if journal is None or what in _said or len(_said) >= MAX_SAID:
-                return
-            _said.add(what)
+        if journal is None or len(_said) >= MAX_SAID or _said.setdefault(what, mine := object()) is not mine:
+            return
         journal.owns(None)
         line = events.log_line(
             journal.next_number(), time.time_ns(), level=WARNING, template=_TEMPLATE, arguments=[what]

@@ -36,7 +36,8 @@ GUARDIAN_AFTER_S: Final = 1.0  # scripts that end sooner do not pay for it
 INFO: Final = 20
 WARNING: Final = 30
 _SERVER_SPAN: Final = 2
-_lock: Final = threading.Lock()
+_locks: Final = [threading.Lock()]  # one; a fork gets another, because its parent's can be held by a thread it has not
+_starting: Final = threading.local()
 _run: list[_Run] = []  # at most one
 _given_up: list[None] = []  # not empty: nothing can be kept, or the program has ended
 
@@ -59,7 +60,9 @@ def ensure_started(
     if under_run is not None:
         _rewrite(under_run, redact)
         return under_run
-    with _lock:
+    if getattr(_starting, "is_so", False):  # what starting makes somebody log must not start again
+        return None
+    with _locks[0]:
         if _run:
             _rewrite(_run[0].journal, redact)
             if pipeline and pipeline != _run[0].pipeline:
@@ -67,6 +70,7 @@ def ensure_started(
             return _run[0].journal
         if _given_up and not again:
             return None
+        _starting.is_so = True
         try:
             settings = Settings.from_environ(os.environ, pipeline)
             if settings.disabled:
@@ -78,6 +82,8 @@ def ensure_started(
         except Exception:  # noqa: BLE001 - the same
             _given_up[:] = [None]
             return None
+        finally:
+            _starting.is_so = False
         return _run[0].journal
 
 
@@ -86,9 +92,12 @@ def _rewrite(journal: Journal, redact: Callable[[str], str] | None) -> None:
         journal.rewrite = OwnRedaction(redact).rewrite
 
 
+os.register_at_fork(after_in_child=lambda: _locks.__setitem__(0, threading.Lock()))
+
+
 def shutdown(within_s: float = EXIT_BUDGET_S) -> None:
     """Ends the run now, as the program's end would: ships for so many seconds, and leaves the rest on disk."""
-    with _lock:
+    with _locks[0]:
         run = _run.pop() if _run else None
     if run is not None:
         run.end(within_s)
@@ -147,7 +156,8 @@ class _Run:
         for target, name in ((self._tell_manifest, "manifest"), (self._guard, "guardian")):
             threading.Thread(target=target, name=f"pipeline-alerts-{name}", daemon=True).start()
         atexit.register(self._at_exit)
-        hooks.install()  # after the line above, so that the last exception is written before it is shipped
+        with contextlib.suppress(RuntimeError):  # the main thread has ended, and others go on
+            hooks.install()  # after the line above, so that the last exception is written before it is shipped
 
     def _tell(
         self, template: str, arguments: list[str], event: str, attributes: dict[str, object], level: int = INFO

@@ -72,6 +72,10 @@ class Stage:
         self._upstream = _names(upstream)
         self._stays: list[Stay] = []
 
+    def __reduce__(self) -> tuple[type[Stage], tuple[str | None, str | None, list[str]]]:
+        """A copy, in another process say, is a stage that nobody is in."""
+        return Stage, (self._name, self._model, self._upstream)
+
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """The function, coroutine function or generator function as a stage; each call is one.
 

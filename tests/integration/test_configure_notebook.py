@@ -264,3 +264,61 @@ def test_what_is_said_after_the_end_begins_no_other_run(
     assert "after the end" in done.stderr
     assert (events.count(names.EVENT_RUN_START), events.count(names.EVENT_RUN_END)) == (1, 1)
     assert said(receiver, "ERROR")[0] == "before it"
+
+
+def test_a_fork_while_another_thread_begins_the_run_does_not_hang_in_its_first_record(
+    environ: dict[str, str], receiver: Receiver
+) -> None:
+    program = (
+        HANDLER
+        + """
+from instrumentation import own_run
+parent, begun, forked = os.getpid(), threading.Event(), threading.Event()
+begin = own_run.Settings.from_environ
+def slowly(*args):
+    if os.getpid() == parent:
+        begun.set()
+        forked.wait(30)
+    return begin(*args)
+own_run.Settings.from_environ = slowly
+logging.config.dictConfig(config)
+threading.Thread(target=logging.error, args=("of the parent",)).start()
+begun.wait(30)
+child = os.fork()
+if not child:
+    logging.error("of the child")
+    own_run.shutdown()
+    os._exit(0)
+print(os.waitpid(child, 0)[1])
+forked.set()
+"""
+    )
+
+    done = run(environ, program)
+
+    assert done.stdout == "0\n"
+    assert set(said(receiver, "ERROR")) == {"of the parent", "of the child"}
+
+
+def test_what_the_beginning_of_a_run_makes_somebody_log_does_not_begin_it_again(
+    environ: dict[str, str], receiver: Receiver
+) -> None:
+    program = (
+        HANDLER
+        + """
+import instrumentation
+from instrumentation import own_run
+begin = own_run.Settings.from_environ
+def loudly(*args):
+    logging.error("while it begins")
+    return begin(*args)
+own_run.Settings.from_environ = loudly
+logging.config.dictConfig(config)
+instrumentation.configure("n")
+logging.error("afterwards")
+"""
+    )
+
+    run(environ, program)
+
+    assert said(receiver, "ERROR") == ["afterwards"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import functools
 import inspect
 import pickle
@@ -179,6 +180,18 @@ def at_module_level(value: int) -> int:
 
 def test_a_decorated_function_can_be_pickled() -> None:
     assert pickle.loads(pickle.dumps(at_module_level))(3) == 3
+
+
+def test_a_stage_that_somebody_is_in_can_be_copied_and_pickled(journal: Journal) -> None:
+    with stage("train", model="heron") as entered:
+        copies = [copy.deepcopy(entered), pickle.loads(pickle.dumps(entered))]
+    for one in copies:
+        with one:
+            pass
+
+    assert [(line["na"], line["d"]["pipeline.model.name"]) for line in lines(journal, "span")] == [
+        ("train", "heron")
+    ] * 3
 
 
 def test_callables_without_a_name_are_stages(journal: Journal) -> None:

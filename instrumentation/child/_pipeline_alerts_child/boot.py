@@ -142,7 +142,7 @@ def _watch_logging(logging: ModuleType, opened: Journal, environ: Mapping[str, s
 
     opened.allocate_reserve()
     asked = environ.get(names.ENV_LEVEL, "")
-    hook.install(logging, opened, _ends().encoder(), _floor(logging, asked), keeps_private=bool(asked))
+    hook.install(logging, opened, _ends().encoder(), hook.floor_of(logging, asked), keeps_private=bool(asked))
     _ends().logging = logging
 
 
@@ -162,10 +162,3 @@ def _watch_wandb(opened: Journal) -> None:
     from .wandb_runs import WandbRuns
 
     WandbRuns(opened, _ends().encoder().context).watch()
-
-
-def _floor(logging: ModuleType, wanted: str) -> int:
-    if wanted.isdigit():
-        return int(wanted)
-    level = logging.getLevelName(wanted.upper()) if wanted else 0
-    return level if isinstance(level, int) else 0

@@ -39,8 +39,8 @@ def install(
     if original is None or getattr(original, _MARK, None) is not None:
         return
 
-    private, said = "" if keeps_private else _PRIVATE, names.WARNING
-    append, owns, next_number, line = journal.append, journal.owns, journal.next_number, encoder.line
+    loud = floor if keeps_private else names.WARNING
+    append, owns, numbers, line, modules = journal.append, journal.owns, journal.numbers, encoder.line, sys.modules
 
     def callHandlers(self: Any, record: Any) -> Any:  # noqa: N802 - the method that it stands for
         # Before the original: a handler may end the process.
@@ -48,15 +48,23 @@ def install(
             level = record.levelno
             if type(level) is not int:
                 level = int(level or 0)
-            if level >= floor and (level >= said or record.name[:5] != private or _is_the_programs(record.name)):
+            if level >= floor and (level >= loud or _PRIVATE not in modules or not _is_private(record.name)):
                 own = record.process == journal.pid or owns(record.process)
-                append(line(record, next_number(), own), level)
+                append(line(record, next(numbers), own), level)
         except Exception:
             pass
         return original(self, record)
 
     setattr(callHandlers, _MARK, journal)
     stand_in(logging, callHandlers)
+
+
+def floor_of(logging: ModuleType, wanted: str) -> int:
+    """A level by its number or name; 0 for one that there is not."""
+    if wanted.isdigit():
+        return int(wanted)
+    level = logging.getLevelName(wanted.upper()) if wanted else 0
+    return level if isinstance(level, int) else 0
 
 
 def dispatch_of(logging: ModuleType) -> Any:
@@ -82,9 +90,8 @@ def stand_in(logging: ModuleType, function: Any) -> None:
     logging.Logger.callHandlers = function
 
 
-def _is_the_programs(name: str) -> bool:
-    """Whether a logger whose name begins like W&B's is another's."""
-    return name[len(_PRIVATE) : len(_PRIVATE) + 1] not in {"", "."}
+def _is_private(name: str) -> bool:
+    return name == _PRIVATE or name.startswith(_PRIVATE + ".")
 
 
 def installed(logging: ModuleType) -> Journal | None:
