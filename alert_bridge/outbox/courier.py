@@ -66,7 +66,7 @@ class Courier(threading.Thread):
         self._office = office
         self._news = threading.Event()
         self._stopped = threading.Event()
-        self._paused_until = 0
+        self._paused_at = self._paused_until = 0
         self._failures = 0
         self._written_at: dict[str, int] = {}  # address -> when it was last written to
         self._heard_of: deque[tuple[int, str, str]] = deque(maxlen=HEARD_OF_MOST)  # (when, address, pipeline)
@@ -98,10 +98,11 @@ class Courier(threading.Thread):
     def step(self) -> float:
         """Send one notice if one may be sent; returns how many seconds to sleep unless woken."""
         now = self.last_step_at = self._office.clock()
-        if now < self._paused_until:
+        # What lies ahead of now is from before the clock was set back: nobody waits for that.
+        if self._paused_at <= now < self._paused_until:
             return (self._paused_until - now) / NS
         pause = int(self.channel.pause * NS)
-        self._written_at = {address: at for address, at in self._written_at.items() if at + pause > now}
+        self._written_at = {address: at for address, at in self._written_at.items() if at <= now < at + pause}
         with self._office.store.writing() as book:
             lease = book.lease(
                 self.channel.name,
@@ -122,7 +123,7 @@ class Courier(threading.Thread):
         """(address, pipeline) of which an address has heard much lately: what others have to say goes first."""
         while self._heard_of and self._heard_of[0][0] + HEARD_OF_WINDOW_S * NS < now:
             self._heard_of.popleft()
-        heard = Counter((address, pipeline) for _, address, pipeline in self._heard_of)
+        heard = Counter((address, pipeline) for at, address, pipeline in self._heard_of if at <= now)
         return [key for key, messages in heard.items() if messages >= STORM_ALONE]
 
     def _tell(
@@ -208,7 +209,7 @@ class Courier(threading.Thread):
         if decision.again_in is not None:
             self._failures += 1
         if decision.pause_channel:
-            self._paused_until = now + int(decision.pause_channel * NS)
+            self._paused_at, self._paused_until = now, now + int(decision.pause_channel * NS)
         office.attempts[self.channel.name, decision.outcome] += 1
         log.warning(
             "%s to %s: %s (%s), %s",

@@ -118,9 +118,7 @@ class _Bridge:
         self._refused = Counter[str]()
         self.url = settings.url(port)
         channels = open_channels(environ, self._save_preview)
-        self.rulebook = Rulebook(
-            settings.policy, channels, frozenset(state.name for state in states if state.configured)
-        )
+        self.rulebook = Rulebook(settings, channels, frozenset(state.name for state in states if state.configured))
         reader = open_reader(settings.state)
         telemetry = Telemetry(settings.state)
         attempts: Counter[tuple[str, str]] = Counter()

@@ -19,6 +19,7 @@ from alert_bridge.exporters.wandb import wandb_settings
 from alert_bridge.model import Severity
 from alert_bridge.policy.load import load
 from alert_bridge.policy.model import Policy
+from alert_bridge.service.rulebook import first_policy
 from alert_bridge.service.settings import ServiceSettings
 from alert_bridge.store.telemetry import Telemetry
 
@@ -34,7 +35,7 @@ class Routes:
 
     def __init__(self, settings: ServiceSettings) -> None:
         self._path = settings.policy
-        self._policy: Policy = load(self._path)
+        self._policy: Policy = first_policy(settings)[0]
 
     def reload(self) -> None:
         """Read the file again; it stays as it was if the new one would not work, which the alerts process tells."""

@@ -52,6 +52,7 @@ class _Child:
     restart_at: float = 0.0
     failures: int = 0
     was_steady: bool = False
+    starts: int = 0
 
 
 @dataclass(slots=True)
@@ -175,8 +176,10 @@ def _start(child: _Child, estate: _Estate, orders: _Orders) -> None:
     # A signal between the fork and the child's own handlers would be taken as an order to the parent, and be lost.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
+        estate = replace(estate, settings=replace(estate.settings, starts_again=child.starts > 0))
         process = get_context("fork").Process(target=_begin, args=(child.role, estate, orders))
         process.start()
+        child.starts += 1
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     child.process, child.started_at = process, time.monotonic()

@@ -1,10 +1,16 @@
-"""The policy in force: loaded at the start, replaced on SIGHUP, kept if the new file would not work."""
+"""The policy in force: loaded at the start, replaced on SIGHUP, kept if the new file would not work.
+
+Kept also beyond the end of a process, as a copy: one that starts again while the file would not work goes on with it.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import os
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from alert_bridge.channels.base import Channel
@@ -12,23 +18,45 @@ from alert_bridge.errors import SettingsError, UsageError
 from alert_bridge.outbox import Rules, rules_of
 from alert_bridge.policy.load import load
 from alert_bridge.policy.model import Policy
+from alert_bridge.service.settings import ServiceSettings
 
-__all__ = ["Rulebook", "refuse_placeholders"]
+__all__ = ["Rulebook", "first_policy", "refuse_placeholders"]
+
+COPY_MODE = 0o600  # it names people
 
 log = logging.getLogger(__name__)
+
+
+def first_policy(settings: ServiceSettings) -> tuple[Policy, str]:
+    """The policy that a process begins with, and why it is not the one in the file; empty if it is.
+
+    Raises:
+        UsageError: the file would not work, and this is a first start: a person looks, and must hear of it.
+    """
+    try:
+        return load(settings.policy), ""
+    except UsageError as error:
+        if not settings.starts_again or not settings.policy_copy.exists():
+            raise
+        log.error("The policy that was in force goes on, because the new one would not work:\n%s", error)  # noqa: TRY400 - no trace
+        return replace(load(settings.policy_copy), path=settings.policy), str(error)
 
 
 class Rulebook:
     """Answers with the policy in force; threads may ask at any time."""
 
-    def __init__(self, path: Path, channels: Mapping[str, Channel], configured: frozenset[str]) -> None:
-        self._path = path
+    def __init__(self, settings: ServiceSettings, channels: Mapping[str, Channel], configured: frozenset[str]) -> None:
+        self._path = settings.policy
+        self._copy = settings.policy_copy
         self._channels = channels
         self._configured = configured
         self._lock = threading.Lock()
-        self.problem = ""  # why the newest file is not in force
-        self._policy = self._load()
+        # ``problem``: why the newest file is not in force.
+        self._policy, self.problem = first_policy(settings)
+        refuse_placeholders(self._policy, configured)
         self._rules = rules_of(self._policy, channels)
+        if not self.problem:
+            _keep(self._policy, self._copy)
 
     def policy(self) -> Policy:
         """The policy in force."""
@@ -48,6 +76,7 @@ class Rulebook:
                 log.error("The policy stays as it was, because the new one would not work:\n%s", error)  # noqa: TRY400 - no trace
                 return False
             self._policy, self._rules, self.problem = policy, rules_of(policy, self._channels), ""
+            _keep(policy, self._copy)
             log.info("The policy %s is in force", policy.path)
             return True
 
@@ -55,6 +84,20 @@ class Rulebook:
         policy = load(self._path)
         refuse_placeholders(policy, self._configured)
         return policy
+
+
+def _keep(policy: Policy, copy: Path) -> None:
+    """Copy the file of a policy, if it is still the one that was read."""
+    fresh = copy.with_suffix(".new")
+    try:
+        raw = policy.path.read_bytes()
+        if hashlib.sha256(raw).hexdigest() != policy.digest:
+            return  # it was written again; another reload follows
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, COPY_MODE), "wb") as file:
+            file.write(raw)
+        fresh.replace(copy)
+    except OSError as error:
+        log.warning("The policy in force could not be copied to %s: %s", copy, error.strerror)
 
 
 def refuse_placeholders(policy: Policy, configured: frozenset[str]) -> None:

@@ -26,6 +26,12 @@ class ServiceSettings:
     port: int
     public_url: str  # without a trailing slash; empty: follow from the port that is taken
     tokens: tuple[str, ...] = field(default=(), repr=False)  # any of them is right, so that they can be rotated
+    starts_again: bool = False  # a process in place of one that ended: what was in force goes on
+
+    @property
+    def policy_copy(self) -> Path:
+        """Where the last policy that worked lies, for processes that start again."""
+        return self.state / "policy.in-force.yaml"
 
     @property
     def telemetry_socket(self) -> Path:

@@ -33,6 +33,7 @@ from alert_bridge.service.answers import bad, busy
 from alert_bridge.service.arrivals import Arrivals, Impatient, has_token
 from alert_bridge.service.handover import Handover, is_alarming, is_promoted
 from alert_bridge.service.keeper import Keeper
+from alert_bridge.service.rulebook import first_policy
 from alert_bridge.service.settings import ServiceSettings
 from alert_bridge.service.sweeper import Sweeper
 from alert_bridge.store.telemetry import TelemetryStore
@@ -54,9 +55,9 @@ log = logging.getLogger(__name__)
 class Rules:
     """The policy in force: read at the start and on SIGHUP, kept if the new file would not work."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.policy: Policy = load(self._path)
+    def __init__(self, settings: ServiceSettings) -> None:
+        self._path = settings.policy
+        self.policy: Policy = first_policy(settings)[0]
 
     def reload(self) -> None:
         try:
@@ -172,11 +173,12 @@ def run(
         UsageError: the policy or the settings would not work.
     """
     sys.setswitchinterval(THREAD_SWITCH_S)
-    rules = Rules(settings.policy)
+    rules = Rules(settings)
     # uvicorn raises SIGTERM again when it has ended; then our own end follows.
     signal.signal(signal.SIGTERM, _ignore)
     signal.signal(signal.SIGINT, _ignore)
-    signal.signal(signal.SIGHUP, lambda _number, _frame: rules.reload())
+    # Beside the loop: a large file takes seconds.
+    signal.signal(signal.SIGHUP, lambda _number, _frame: threading.Thread(target=rules.reload, daemon=True).start())
     store = TelemetryStore(settings.state)
     keeper = Keeper(store, clock=time.time_ns)
     sweeper = Sweeper(store, policy=lambda: rules.policy, clock=time.time_ns)
