@@ -277,7 +277,8 @@ def test_a_parent_that_does_not_read_or_is_gone_delays_nobody(tmp_path: Path) ->
 
 
 TALKS = """
-import logging
+import logging, sys, types
+sys.modules["wandb"] = types.ModuleType("wandb")
 library, part, ours = (logging.getLogger(name) for name in ("wandb", "wandb.sdk.mailbox", "wandbench"))
 library.setLevel(10); library.propagate = False
 library.addHandler(logging.FileHandler("debug.log"))

@@ -43,7 +43,8 @@ class Journal:
         pid: the process that the open file belongs to.
         token: the first half of every `log.record.uid` of this process.
         path: the open file.
-        next_number: a call gives the second half; unique in threads too.
+        numbers: the second halves; unique in threads too.
+        next_number: a call gives the next of them.
         rewrite: the program's own redaction of every line; None without one.
     """
 
@@ -51,7 +52,8 @@ class Journal:
         self.folder = os.path.abspath(folder)
         self.poke_path = poke_path
         self.rewrite: Callable[[str], str] | None = None
-        self.next_number = itertools.count(1).__next__  # goes on in a forked child: its token is another
+        self.numbers = itertools.count(1)  # goes on in a forked child: its token is another
+        self.next_number = self.numbers.__next__
         self._wants_reserve = False
         self._torn = False
         self._reserve, self._reserve_end = -1, LOST_LINE_BYTES

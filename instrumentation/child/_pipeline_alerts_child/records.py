@@ -1,6 +1,7 @@
 """A `LogRecord` as a line of the journal. Reads the record, changes nothing on it, never raises, imports no `logging`.
 
-Most of a call's text never changes, so it is kept per call site. Redaction is left to the parent.
+Most of a call's text never changes, so it is kept per call site. Redaction is left to the parent. Every log call of a
+program waits for `Encoder.line`, so what plain calls need is written out there, without calls of our own.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from operator import itemgetter
 
 from . import names
 from .context import Context
-from .values import PLAIN, describe, quote, text
+from .values import MAX_TEXT_CHARS, PLAIN, ascii_quote, describe, quote, text
 
 TYPE_CHECKING = False  # the real one costs every child the import of typing
 if TYPE_CHECKING:
@@ -58,23 +59,33 @@ class Encoder:
         try:
             fields = record.__dict__
             template, args, created = fields["msg"], fields["args"], fields["created"]
-            message = _filled_in(template, args) if args else None
-            rest = ""
-            if message is not None:  # its template comes again: the site is known with it
-                place = _PLACE_AND_TEMPLATE(fields)
+            message, rest = None, ""
+            if args and type(template) is str and type(args) is tuple:
+                for value in args:
+                    if type(value) not in PLAIN:  # formatting it runs code of the program's
+                        break
+                else:
+                    try:
+                        message = template % args
+                    except Exception:  # malformed
+                        pass
+            if message is not None:
+                place = _PLACE_AND_TEMPLATE(fields)  # the template comes again: the site is known with it
             else:
                 place = _PLACE(fields)
                 if args or type(template) is not str:
                     message, rest = self._outside(_formatted, template, args)
                 else:
                     message = template
+            quoted = ascii_quote(message)
+            if len(quoted) > MAX_TEXT_CHARS or "\\ud" in quoted:
+                quoted = quote(message)
             before, after = self._sites.get(place) or self._learn(place)
-            if len(fields) != _BARE_SIZE or fields["exc_info"] or fields["exc_text"] or fields["stack_info"]:
-                rest += self._outside(_rest, fields)
-            if not own:
-                rest += ',"p":' + text(fields["process"])
+            more = fields["exc_info"] or fields["exc_text"] or fields["stack_info"] or len(fields) != _BARE_SIZE
+            if more or not own:
+                rest += self._outside(_rest, fields) + ("" if own else ',"p":' + text(fields["process"]))
             when = int(created * _NS_PER_S) if type(created) is float else time.time_ns()
-            return f'{{"k":"log","u":{number},"t":{when},{before}{quote(message)}{after}{self._where()}{rest}}}'
+            return f'{{"k":"log","u":{number},"t":{when},{before}{quoted}{after}{self._where()}{rest}}}'
         except Exception as error:
             return _least(record, number, error)
 
@@ -121,19 +132,6 @@ def _site(
 
 def _word(value: object) -> str:
     return value if type(value) is str else describe(value)
-
-
-def _filled_in(template: object, args: object) -> str | None:
-    """The message of a call that fits its template, if formatting runs no code of the program's; else None."""
-    if type(template) is not str or type(args) is not tuple:
-        return None
-    for value in args:
-        if type(value) not in PLAIN:
-            return None
-    try:
-        return template % args
-    except Exception:  # malformed
-        return None
 
 
 def _formatted(template: object, args: object, words: Callable[[object], str]) -> tuple[str, str]:

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["MAX_TEXT_CHARS", "PLAIN", "describe", "quote", "text"]
+__all__ = ["MAX_TEXT_CHARS", "PLAIN", "ascii_quote", "describe", "quote", "text"]
 
 try:
-    from _json import encode_basestring_ascii as _ascii_quote
+    from _json import encode_basestring_ascii as ascii_quote
 except ImportError:  # an interpreter without the accelerator
-    from json.encoder import py_encode_basestring_ascii as _ascii_quote
+    from json.encoder import py_encode_basestring_ascii as ascii_quote
 
 MAX_TEXT_CHARS = 65_536  # of one string
 MAX_NESTED_CHARS = 4_096  # of one string inside a container
@@ -33,9 +33,9 @@ def quote(value: str, limit: int = MAX_TEXT_CHARS) -> str:
     """A string as JSON text of at most `limit` characters of it, with a note of how much was cut."""
     if len(value) > limit:
         value = "%s… [%d characters cut]" % (value[:limit], len(value) - limit)
-    quoted = _ascii_quote(value)
+    quoted = ascii_quote(value)
     if "\\ud" in quoted:  # a pair is fine, a lone half is not: one pass makes sure of both
-        quoted = _ascii_quote(value.encode("utf-8", "backslashreplace").decode("utf-8"))
+        quoted = ascii_quote(value.encode("utf-8", "backslashreplace").decode("utf-8"))
     return quoted
 
 
