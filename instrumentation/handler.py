@@ -72,8 +72,8 @@ class PipelineHandler(logging.Handler):
         if isinstance(exclude, str):
             return [exclude]
         try:
-            return [str(name) for name in exclude]  # type: ignore[attr-defined]
-        except TypeError:
+            return [describe(name) for name in exclude]  # type: ignore[attr-defined]
+        except Exception:  # noqa: BLE001 - whatever a stranger's iterator raises
             self._problems.append(f"PipelineHandler leaves out loggers by name, not {describe(exclude)}")
             return []
 

@@ -125,12 +125,14 @@ class Stage:
         """What runs until `resume` is not in the stage."""
         stay = self._stay()
         if stay is not None:
-            stay.pause()
+            with contextlib.suppress(Exception):  # the same
+                stay.pause()
 
     def resume(self) -> None:
         """The stage goes on."""
         if self._stays:
-            self._stays[-1].resume()
+            with contextlib.suppress(Exception):  # the same
+                self._stays[-1].resume()
 
     def _stay(self) -> Stay | None:
         """The one that the caller's thread or task is in; the last where it was begun in another."""
@@ -246,8 +248,8 @@ def _carry(module: Any, outside: Context) -> None:
 
 def _names(upstream: Any) -> list[str]:
     try:
-        given = [upstream] if isinstance(upstream, str) else list(upstream or ())
-    except TypeError:
+        given = [upstream] if isinstance(upstream, str) else list(() if upstream is None else upstream)
+    except Exception:  # noqa: BLE001 - whatever a stranger's iterator raises
         given = [upstream]
     return [text_of(one, "what is upstream of a stage") for one in given]
 

@@ -30,6 +30,12 @@ class Hostile:
     def __float__(self) -> float:
         raise LookupError("no number")
 
+    def __iter__(self) -> Iterator[str]:
+        raise RuntimeError("no items")
+
+    def __bool__(self) -> bool:
+        raise RuntimeError("neither")
+
 
 @pytest.fixture(autouse=True)
 def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Journal]:
@@ -85,6 +91,14 @@ def test_other_wrong_arguments_are_said_once_and_told_as_text(more: dict[str, An
 
     assert len(lines(journal, "span")) == 2
     assert len(warnings(journal)) == 1
+
+
+def test_nothing_is_upstream_of_a_stage_whose_upstream_is_none(journal: Journal) -> None:
+    with any_stage("train", upstream=None, model=None):
+        pass
+
+    assert "pipeline.stage.upstream" not in lines(journal, "span")[0]["d"]
+    assert warnings(journal) == []
 
 
 def test_an_argument_that_there_is_not_is_said_once(journal: Journal) -> None:
