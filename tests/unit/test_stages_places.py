@@ -204,6 +204,7 @@ def test_a_stage_entered_within_itself_ends_twice_and_no_more(journal: Journal) 
     assert len(lines(journal, "span")) == 2
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # since Python 3.12; the child only leaves
 def test_a_fork_does_not_end_what_its_parent_began(journal: Journal, tmp_path: Path) -> None:
     with stage("parents"):
         child = os.fork()
