@@ -59,7 +59,7 @@ def on_a_terminal(
     Args:
         environ: its environment.
         command: the program and its arguments.
-        keys: pressed when the terminal shows `ready`.
+        keys: pressed when the terminal shows the line `ready`.
         hangs_up: whether the terminal is closed then.
 
     Returns:
@@ -82,7 +82,7 @@ def on_a_terminal(
         if not piece:
             break
         shown += piece
-        if not is_ready and b"ready" in shown:
+        if not is_ready and b"ready\r\n" in shown:  # the whole line: the rest of it could not be printed any more
             is_ready = True
             if hangs_up:
                 break
