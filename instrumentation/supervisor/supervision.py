@@ -157,11 +157,11 @@ class Supervision:
             self._dump.start()
 
     def _tell_silence(self, program: Program, silent_for: float) -> None:
-        stage, stacks = self._listener.stage, ""
+        noticed_ns, stage, stacks = time.time_ns(), self._listener.stage, ""
         with contextlib.suppress(Exception):  # then it is told without them
             file = self._folder.path.resolve() / contract.STACKS_FILE
             stacks = dump_stacks(program.pid, self._descendants.adopted(), file)
-        self._teller.silence(self._silence.limit_s, silent_for, stage, stacks)
+        self._teller.silence(self._silence.limit_s, silent_for, noticed_ns, stage, stacks)
 
     def _tell_deaths(self, orphans: Sequence[tuple[int, int, int]] = ()) -> None:
         for death, memory in verdicts(lambda: self._descendants.deaths(orphans), self._oom, time.monotonic):

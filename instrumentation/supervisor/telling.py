@@ -58,8 +58,8 @@ class Teller:
         facts = {names.DURATION: round(running_for, 1)}
         self._tell(INFO, "%s is running", [self._pipeline], names.EVENT_RUN_HEARTBEAT, facts, stage)
 
-    def silence(self, limit: float, silent_for: float, stage: str, stacks: str) -> None:
-        """No sign of life for longer than the limit, in seconds; where it hangs, as far as can be seen."""
+    def silence(self, limit: float, silent_for: float, noticed_ns: int, stage: str, stacks: str) -> None:
+        """No sign of life for longer than the limit, in seconds; where it hung then, as far as could be seen."""
         self._tell(
             ERROR,
             "%s has been silent for more than %s and may hang",
@@ -67,6 +67,7 @@ class Teller:
             names.EVENT_RUN_SILENT,
             {names.SILENT_FOR: round(silent_for, 1), names.STACK_DUMP: stacks},
             stage,
+            time_ns=noticed_ns,
         )
 
     def unreached(self, process: Unreached) -> None:

@@ -75,7 +75,7 @@ def stacks_of(
 
 
 def silences(receiver: Receiver, hanging: int) -> list[LogRecord]:
-    """Those told after all hang: on a slow machine a program may be silent before it gets there."""
+    """Those noticed after all hang: on a slow machine a program may be silent before it gets there."""
     said = [one.time_unix_nano for one in receiver.records() if one.body.string_value == "hangs"]
     silent = [one for one in receiver.records() if one.event_name == "pipeline.run.silent"]
     return [one for one in silent if len(said) == hanging and one.time_unix_nano > max(said)]
