@@ -115,7 +115,7 @@ def _site(
     line: object,
     function: object,
     thread: object,
-    template: str | None = None,
+    template: object = None,
 ) -> tuple[str, str]:
     """What a site's lines have before and after the message, as far as it never changes."""
     if type(number) is not int:
@@ -127,7 +127,7 @@ def _site(
         before += ',"i":%d' % line
     if thread is not None:
         before += ',"h":' + text(_word(thread))
-    return before + ',"m":', "" if template is None else ',"mt":' + quote(template)
+    return before + ',"m":', "" if template is None else ',"mt":' + text(_word(template))
 
 
 def _word(value: object) -> str:
