@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from instrumentation.child._pipeline_alerts_child.names import ENV_RUN_FOLDER
 from instrumentation.supervisor.leftovers import MAX_TOLD, Leftovers
+from instrumentation.supervisor.processes import argv_of
 
 RUN = Path("/run-of-ours")
+DEADLINE_S = 60.0
+
+
+def sleeping(*words: str) -> subprocess.Popen[bytes]:
+    """Started, and with its command line: `Popen` returns a moment before the kernel shows that."""
+    process = subprocess.Popen(["sleep", *words], env={ENV_RUN_FOLDER: str(RUN), "PATH": "/usr/bin:/bin"})
+    ends_at = time.monotonic() + DEADLINE_S
+    while argv_of(process.pid) != ("sleep", *words):
+        assert time.monotonic() < ends_at
+        time.sleep(0.001)
+    return process
 
 
 @pytest.fixture
 def sleeper() -> Iterator[subprocess.Popen[bytes]]:
-    with subprocess.Popen(
-        ["sleep", "600"], env={"PIPELINE_ALERTS_JOURNAL_DIR_RUN": str(RUN), "PATH": "/usr/bin:/bin"}
-    ) as it:
-        yield it
-        it.kill()
+    with sleeping("600") as started:
+        yield started
+        started.kill()
 
 
 def test_a_process_that_stays_is_told_once(sleeper: subprocess.Popen[bytes]) -> None:
@@ -48,7 +60,7 @@ def test_one_that_just_ended_is_not_told(sleeper: subprocess.Popen[bytes]) -> No
 def test_of_equal_ones_one_is_told_and_never_more_than_a_few(sleeper: subprocess.Popen[bytes]) -> None:
     leftovers = Leftovers(RUN, is_of_run=lambda _pid, _folder: True)
     equal = leftovers.look([sleeper.pid, sleeper.pid], 100.0, at_end=True)
-    others = [subprocess.Popen(["sleep", str(600 + number)]) for number in range(2 * MAX_TOLD)]
+    others = [sleeping(str(601 + number)) for number in range(2 * MAX_TOLD)]
 
     found = leftovers.look([one.pid for one in others], 100.0, at_end=True)
 
