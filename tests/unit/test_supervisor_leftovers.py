@@ -18,10 +18,10 @@ DEADLINE_S = 60.0
 
 
 def sleeping(*words: str) -> subprocess.Popen[bytes]:
-    """Started, and with its command line: `Popen` returns a moment before the kernel shows that."""
+    """Started, with its command line and environment: `Popen` returns a moment before the kernel shows them."""
     process = subprocess.Popen(["sleep", *words], env={ENV_RUN_FOLDER: str(RUN), "PATH": "/usr/bin:/bin"})
     ends_at = time.monotonic() + DEADLINE_S
-    while argv_of(process.pid) != ("sleep", *words):
+    while argv_of(process.pid) != ("sleep", *words) or not Path(f"/proc/{process.pid}/environ").read_bytes():
         assert time.monotonic() < ends_at
         time.sleep(0.001)
     return process
