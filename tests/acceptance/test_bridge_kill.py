@@ -77,6 +77,11 @@ def word_of(text):
     return next((word for word in WORDS if f"{word} broke" in text), "")
 
 
+def extra(told):
+    """How many messages were too many; a problem may be unlucky twice, but one kill costs a channel only one."""
+    return sum(count - 1 for word, count in told.items() if word)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("victim", ["alerts process", "whole service"])
@@ -85,12 +90,16 @@ def test_b12_nothing_accepted_is_lost_and_a_kill_doubles_at_most_one_message(tmp
     words = WORDS[: ROUNDS[victim]]
     with SlackServer() as slack, SmtpServer() as smtp:
         environ = {"SLACK_BOT_TOKEN": slack.token, "SLACK_API_URL": slack.api_url, **smtp.environ}
+        posted = lambda: Counter(word_of(json.dumps(one)) for one in slack.messages)  # noqa: E731 - asked again and again
+        mailed = lambda: Counter(word_of(mail.part("plain")) for mail in smtp.mails)  # noqa: E731 - the same
+        doubled = []  # extra posts and mails before each kill, and in the end
         bridge = BridgeProcess(tmp_path, environ=environ)
         bridge.start()
         try:
             for word in words:
                 accept(bridge, logs_request(record(f"{word} broke", uid=f"uid-{word}")))
                 time.sleep(chance.uniform(0, LONGEST_LIFE_S))
+                doubled.append((extra(posted()), extra(mailed())))
                 if victim == "whole service":
                     bridge.kill()
                     bridge.start()
@@ -98,18 +107,13 @@ def test_b12_nothing_accepted_is_lost_and_a_kill_doubles_at_most_one_message(tmp
                     os.kill(bridge.children()["alerts"], signal.SIGKILL)
                     wait_for(lambda: "alerts" in bridge.children())
 
-            posted = lambda: Counter(word_of(json.dumps(one)) for one in slack.messages)  # noqa: E731 - asked again and again
-            mailed = lambda: Counter(word_of(mail.part("plain")) for mail in smtp.mails)  # noqa: E731 - the same
-            told = lambda: all(posted()[word] and mailed()[word] for word in words)  # noqa: E731 - the same
+            told = lambda: all(posted()[word] and mailed()[word] for word in words)  # noqa: E731 - asked again and again
             wait_for(told, SETTLE_WITHIN_S, lambda: f"posted {posted()} mailed {mailed()}")
             wait_for(lambda: all(book.queued == 0 and book.balance == 0 for book in bridge.reader().books()))
         finally:
             bridge.stop()
 
-        extra_posts = sum(count - 1 for word, count in posted().items() if word)
-        extra_mails = sum(count - 1 for word, count in mailed().items() if word)
-        print(f"{len(words)} kills of the {victim}: {extra_posts} extra posts, {extra_mails} extra mails, none lost")
+        doubled.append((extra(posted()), extra(mailed())))
+        print(f"{len(words)} kills of the {victim}: extra posts and mails {doubled[-1]}, none lost")
         assert set(posted()) - {""} == set(words)
-        assert max(posted().values()) <= 2
-        assert max(mailed().values()) <= 2
-        assert extra_posts <= len(words)
+        assert all(max(extras) <= kills for kills, extras in enumerate(doubled))
