@@ -26,14 +26,16 @@ class Bell:
         with contextlib.suppress(OSError):
             os.write(self._write, b"\0")
 
-    def wait(self, seconds: float) -> None:
-        """Returns when it was rung, or after so many seconds."""
+    def wait(self, seconds: float) -> bool:
+        """Returns when it was rung, or after so many seconds; says whether a child did."""
         sources = [self._read] + ([self._poke.fileno()] if self._poke else [])
         ready, _, _ = select.select(sources, (), (), max(seconds, 0.0))
         if self._read in ready:
             with contextlib.suppress(OSError):
                 os.read(self._read, 4096)
-        if self._poke and self._poke.fileno() in ready:
+        is_poked = self._poke is not None and self._poke.fileno() in ready
+        if is_poked:
             with contextlib.suppress(OSError):
                 while True:
                     self._poke.recv(16)
+        return is_poked

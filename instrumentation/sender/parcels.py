@@ -15,6 +15,7 @@ __all__ = ["Parcel", "Queue", "count_of", "halves"]
 MAX_BATCH_ITEMS: Final = 1024
 MAX_BATCH_BYTES: Final = 1_048_576
 MAX_QUEUED_BYTES: Final = 8_388_608  # of one lane
+FAR_AHEAD_BYTES: Final = 2 * MAX_BATCH_BYTES
 
 
 @dataclass(slots=True)
@@ -52,6 +53,11 @@ class Queue:
     @property
     def has_room(self) -> bool:
         return self._size < MAX_QUEUED_BYTES
+
+    @property
+    def is_far_ahead(self) -> bool:
+        """Whether more waits than the next posts can take."""
+        return self._size >= FAR_AHEAD_BYTES
 
     @property
     def fills_a_batch(self) -> bool:

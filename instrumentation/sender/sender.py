@@ -33,6 +33,7 @@ POLL_S: Final = 0.25
 LAST_POLL_S: Final = 0.02  # at the end, when everybody waits for us
 BULK_FLUSH_S: Final = 0.2
 CATCH_UP_S: Final = 0.1
+AHEAD_WAIT_S: Final = 0.02  # for an answer, before more is read
 SAVE_EVERY_S: Final = 0.5
 COLLECT_AFTER_OBJECTS: Final = 20_000
 
@@ -155,10 +156,13 @@ class Sender:
 
     def _run(self) -> None:
         try:
+            is_urged = False
             while not self._is_over():
                 self.turn(time.monotonic())
                 if not self._reader.is_behind:
-                    self._wait()
+                    is_urged = self._wait()
+                elif not is_urged and self._is_far_ahead():
+                    is_urged = self._bell.wait(AHEAD_WAIT_S)
         finally:
             self._finish()
 
@@ -194,14 +198,21 @@ class Sender:
         self._reader.look_for_news()
         return not self._reader.is_settled
 
-    def _wait(self) -> None:
+    def _is_far_ahead(self) -> bool:
+        """Whether reading on would only take the processor from a post, and fill the queue until lines are read twice.
+
+        A receiver in trouble keeps nobody from reading, nor does an ERROR, which may stand at the end of what is new.
+        """
+        return self._reader.bulk.is_far_ahead and not self._bulk.is_free and not self._bulk.trouble
+
+    def _wait(self) -> bool:
         now = time.monotonic()
         until = min([now + POLL_S, *(wake for lane in self._lanes if (wake := lane.wakes_at()) is not None)])
         if self._stop_at is not None:
             until = min(until, self._stop_at, now + LAST_POLL_S)
         elif self._reader.bulk and self._bulk.is_free:
             until = min(until, self._last_bulk + BULK_FLUSH_S)
-        self._bell.wait(until - now)
+        return self._bell.wait(until - now)
 
     def _finish(self) -> None:
         save_offsets(self.folder, self._journals, self.counts)
