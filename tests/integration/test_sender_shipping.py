@@ -108,6 +108,21 @@ def test_an_error_overtakes_everything_that_waits(folder: Path) -> None:
     assert len(order) == 3001
 
 
+def test_an_error_far_behind_what_a_slow_receiver_takes_is_found_all_the_same(folder: Path) -> None:
+    writer, rows = Writer(folder, "t0"), 8_000
+    for number in range(rows):
+        writer.log(f"row {number} {'x' * 1000}")
+    writer.log("boom", 40)
+
+    with OtlpSink() as sink:
+        sink.always(LOGS_PATH, Answer(delay_seconds=0.2))
+        ship_folder(folder, settings(sink.url), DEADLINE_S)
+        order = [record.body.string_value for record in sink.taken[LOGS_PATH]]
+
+    assert order.index("boom") < rows * 3 / 4
+    assert len(order) == rows + 1
+
+
 def test_an_outage_of_any_length_costs_nothing_but_time(folder: Path, receiver: Receiver) -> None:
     receiver.go_away()
     writer = Writer(folder, "t0", os.getpid())
