@@ -24,6 +24,7 @@ from instrumentation.sender.folder import RunFolder, bind_poke, new_run_id
 from instrumentation.settings import Settings, resource_of
 from instrumentation.supervisor.attachment import announce_run
 from instrumentation.supervisor.bystander import Bystander
+from instrumentation.supervisor.memory import OomWatch
 from instrumentation.supervisor.naming import name_of, working_folder
 from instrumentation.supervisor.output import Output
 from instrumentation.supervisor.spawning import NotStarted, Program, become_subreaper, block_signals
@@ -57,6 +58,7 @@ class Launch:
     program: Program | None
     failure: NotStarted | None
     announcement: Path | None  # for children with a cleared environment, to be removed at the end
+    oom: OomWatch  # counts from before the program's start, which may be killed while we still load
 
     @classmethod
     def of(
@@ -94,6 +96,7 @@ class Launch:
         if wants_stacks:
             given[contract.ENV_STACKS] = str(folder.path.resolve() / contract.STACKS_FILE)
         announcement = announce_run(environ, given)
+        oom = OomWatch()
         try:
             program = Program.start(command, given, mask, output.file_actions)
         except NotStarted as error:
@@ -106,7 +109,7 @@ class Launch:
         return cls(
             command, environ, settings, pipeline, run_id, trace_id, span_id, parent_span, started, started_ns,
             folder, journal, poke, poke_path, output, program, failure,
-            announcement,
+            announcement, oom,
         )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from instrumentation.supervisor.launch import CHILD_PATH, Launch
 from instrumentation.supervisor.leftovers import Leftover, Leftovers
 from instrumentation.supervisor.limits import Limits
 from instrumentation.supervisor.listening import Listener, Place
-from instrumentation.supervisor.memory import OomWatch, judge
+from instrumentation.supervisor.memory import judge
 from instrumentation.supervisor.silence import Silence
 from instrumentation.supervisor.spawning import Program
 from instrumentation.supervisor.stacks import dump_stacks
@@ -82,7 +82,7 @@ class Supervision:
         self._next_heartbeat = launch.started + HEARTBEAT_EVERY_S
         self._time_limit = TimeLimit(limits.timeout_s, launch.started)
         self._leftovers = Leftovers(launch.folder.path.resolve())
-        self._oom = OomWatch()
+        self._oom = launch.oom
         self._peak_below = 0
 
     def _load_redaction(self) -> OwnRedaction | None:
