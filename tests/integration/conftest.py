@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from tests.servers.pipeline import StoredPipeline
+from tests.servers.receiver import Receiver
+from tests.servers.shipping import environ_towards
 
 
 @pytest.fixture
@@ -12,3 +17,16 @@ def stored(tmp_path):
     """A pipeline whose telemetry and incidents a test writes into real stores."""
     with StoredPipeline(tmp_path / "state") as pipeline:
         yield pipeline
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """What takes OTLP, and keeps it."""
+    with Receiver() as started:
+        yield started
+
+
+@pytest.fixture
+def environ(tmp_path: Path, receiver: Receiver) -> dict[str, str]:
+    """What a program is started with whose run is told to the receiver."""
+    return environ_towards(receiver, tmp_path / "state")

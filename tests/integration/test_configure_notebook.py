@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from instrumentation import attributes as names
 from tests.servers.receiver import Receiver
-from tests.servers.shipping import environ_towards, wait_until_shipped
+from tests.servers.shipping import wait_until_shipped
 
 TIMEOUT_S = 60
 WRONG_USE = "pipeline-alerts was not used as it can be: "
@@ -30,17 +29,6 @@ config = {
     "root": {"level": "INFO", "handlers": ["console", "pipeline_alerts"]},
 }
 """
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as started:
-        yield started
-
-
-@pytest.fixture
-def environ(tmp_path: Path, receiver: Receiver) -> dict[str, str]:
-    return environ_towards(receiver, tmp_path / "state")
 
 
 def run(environ: dict[str, str], program: str, **more: str) -> subprocess.CompletedProcess[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -46,12 +45,6 @@ if __name__ == "__main__":
     listener.join()
 """
 PLAIN = "import logging; logging.basicConfig(level=20); logging.getLogger('app').error('once, please')"
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as started:
-        yield started
 
 
 def environ_for(receiver: Receiver, state: Path, **more: str) -> dict[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -119,12 +118,6 @@ def places(receiver: Receiver) -> set[tuple[str, str, str]]:
         for record in receiver.records()
         if record.body.string_value.startswith("in ")
     }
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as started:
-        yield started
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -9,25 +9,11 @@ import subprocess
 import sys
 import time
 import venv
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from tests.servers.receiver import Receiver
-from tests.servers.shipping import environ_towards, wait_until_shipped
+from tests.servers.shipping import wait_until_shipped
 from tests.servers.supervised import PYTHON, ROOT, RUN, TIMEOUT_S, attribute, run, run_until_told, told
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as started:
-        yield started
-
-
-@pytest.fixture
-def environ(tmp_path: Path, receiver: Receiver) -> dict[str, str]:
-    return environ_towards(receiver, tmp_path / "state")
 
 
 def test_a_shell_script_with_a_python_of_a_bare_environment_is_covered(

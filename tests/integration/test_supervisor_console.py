@@ -4,26 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.servers.receiver import Receiver
-from tests.servers.shipping import environ_towards, wait_until_shipped
+from tests.servers.shipping import wait_until_shipped
 from tests.servers.supervised import PYTHON, ROOT, RUN, TIMEOUT_S, attribute, on_a_terminal, run, told
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as started:
-        yield started
-
-
-@pytest.fixture
-def environ(tmp_path: Path, receiver: Receiver) -> dict[str, str]:
-    return environ_towards(receiver, tmp_path / "state")
-
 
 CONSOLE = r"""
 import os, sys

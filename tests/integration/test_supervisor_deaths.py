@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from tests.servers.receiver import Receiver
@@ -35,12 +33,6 @@ with stage("epoch", model="dry_river"):
     os.kill(os.getpid(), signal.SIGKILL)
 """
 SILENT_CHILD = "import logging, os, signal; os.kill(os.getpid(), signal.SIGKILL)"
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as started:
-        yield started
 
 
 def run_parent_of(child: str, receiver: Receiver, folder: Path) -> None:

@@ -6,25 +6,12 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.servers.receiver import Receiver
-from tests.servers.shipping import environ_towards
 from tests.servers.supervised import PYTHON, ROOT, RUN, TIMEOUT_S, attribute, on_a_terminal, run, told
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as started:
-        yield started
-
-
-@pytest.fixture
-def environ(tmp_path: Path, receiver: Receiver) -> dict[str, str]:
-    return environ_towards(receiver, tmp_path / "state")
 
 
 @pytest.mark.parametrize("code", [0, 1, 3, 77, 255])

@@ -83,12 +83,6 @@ def group() -> Iterator[Path]:
                 time.sleep(0.05)
 
 
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as started:
-        yield started
-
-
 # As a container sees it: its own control group is the root of all.
 OWN_VIEW = {
     "memory.limit_in_bytes": "umount {0}/memory && mount -t cgroup -o memory none {0}/memory",

@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.servers.receiver import Receiver
-from tests.servers.shipping import environ_towards, wait_until_shipped
+from tests.servers.shipping import wait_until_shipped
 from tests.servers.supervised import PYTHON, ROOT, RUN, TIMEOUT_S, attribute, run, run_until_told, told
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as started:
-        yield started
-
-
-@pytest.fixture
-def environ(tmp_path: Path, receiver: Receiver) -> dict[str, str]:
-    return environ_towards(receiver, tmp_path / "state")
 
 
 def test_a_silence_is_told_once_though_a_library_goes_on_talking(environ: dict[str, str], receiver: Receiver) -> None:
