@@ -26,7 +26,7 @@ from alert_bridge.outbox import Courier, Office, Upkeep, begin, revive
 from alert_bridge.outbox.trouble import operator, report, trouble_event
 from alert_bridge.policy.load import packaged_path
 from alert_bridge.service.app import Doors, application
-from alert_bridge.service.arrivals import Impatient
+from alert_bridge.service.arrivals import serving
 from alert_bridge.service.gauges import Gauges
 from alert_bridge.service.relay import Relay
 from alert_bridge.service.rulebook import Rulebook
@@ -68,19 +68,7 @@ def run(settings: ServiceSettings, listening: socket.socket, environ: Mapping[st
     signal.signal(signal.SIGINT, _ignore)
     signal.signal(signal.SIGHUP, lambda _number, _frame: threading.Thread(target=bridge.reload, daemon=True).start())
     bridge.start()
-    server = _Server(
-        uvicorn.Config(
-            bridge.app,
-            http=Impatient,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            ws="none",
-            timeout_graceful_shutdown=1,
-            server_header=False,
-        ),
-        bridge,
-    )
+    server = _Server(serving(bridge.app), bridge)
     try:
         server.run(sockets=[listening])
     finally:

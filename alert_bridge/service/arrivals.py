@@ -7,13 +7,15 @@ import hmac
 from collections.abc import Sequence
 
 import h11
+import uvicorn
+from starlette.applications import Starlette
 from starlette.requests import Request
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from alert_bridge.errors import StoreBusy, TooLarge
 from alert_bridge.otlp import DEFAULT
 
-__all__ = ["Arrivals", "Impatient", "has_token"]
+__all__ = ["Arrivals", "Impatient", "has_token", "serving"]
 
 DRAINED_BYTES = 64 * 1024 * 1024
 ARRIVING_BYTES_MOST = 128 * 1024 * 1024  # of all bodies that are not complete yet
@@ -116,3 +118,17 @@ def has_token(request: Request, tokens: Sequence[str]) -> bool:
         return False
     # Every token is compared, so that the time taken says nothing about which one was close.
     return any([hmac.compare_digest(given.strip().encode(), token.encode()) for token in tokens])  # noqa: C419
+
+
+def serving(app: Starlette) -> uvicorn.Config:
+    """How each process of the bridge serves its doors: quietly, impatiently, and ending soon when it is told to."""
+    return uvicorn.Config(
+        app,
+        http=Impatient,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        timeout_graceful_shutdown=1,
+        server_header=False,
+    )

@@ -30,7 +30,7 @@ from alert_bridge.otlp import response
 from alert_bridge.policy.load import load
 from alert_bridge.policy.model import Policy
 from alert_bridge.service.answers import bad, busy
-from alert_bridge.service.arrivals import Arrivals, Impatient, has_token
+from alert_bridge.service.arrivals import Arrivals, has_token, serving
 from alert_bridge.service.handover import Handover, is_alarming, is_promoted
 from alert_bridge.service.keeper import Keeper
 from alert_bridge.service.rulebook import first_policy
@@ -193,18 +193,7 @@ def run(
     keeper.start()
     sweeper.start()
     threading.Thread(target=handover.load, name="loading", daemon=True).start()
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            http=Impatient,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            ws="none",
-            timeout_graceful_shutdown=1,
-            server_header=False,
-        )
-    )
+    server = uvicorn.Server(serving(app))
     try:
         server.run(sockets=[local] if listening is None else [local, listening])
     finally:
