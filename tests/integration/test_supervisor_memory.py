@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,20 @@ pytestmark = pytest.mark.xdist_group("out of memory")
 ROOT = Path(__file__).resolve().parent.parent.parent
 RUN = (sys.executable, "-m", "alert_bridge.cli", "run", "--pipeline", "p", "--")
 CGROUPS = Path("/sys/fs/cgroup")
+# A supervisor that loads until the program is dead, as on a busy machine.
+LATE = """
+import os
+from instrumentation.supervisor.launch import Launch
+of = Launch.of
+def late(*args, **options):
+    launch = of(*args, **options)
+    os.waitid(os.P_PID, launch.program.pid, os.WEXITED | os.WNOWAIT)
+    return launch
+Launch.of = late
+from alert_bridge.cli import main
+main()
+"""
+LATE_RUN = (sys.executable, "-c", LATE, *RUN[3:])
 PYTHON = Path(sys.executable).name
 TIMEOUT_S = 120
 LIMIT_BYTES = 160 << 20
@@ -92,7 +106,12 @@ NO_VIEW_EXIT_CODE = 77
 
 
 def run(
-    receiver: Receiver, folder: Path, source: str, group: Path | None = None, view: str = ""
+    receiver: Receiver,
+    folder: Path,
+    source: str,
+    group: Path | None = None,
+    view: str = "",
+    command: Sequence[str] = RUN,
 ) -> subprocess.CompletedProcess[bytes]:
     (folder / "program.py").write_text(source)
     environ = environ_towards(receiver, folder / "state")
@@ -101,7 +120,7 @@ def run(
         contained = f'{view.format(CGROUPS)} || exit {NO_VIEW_EXIT_CODE}; exec "$@"'
         into += f"exec unshare --cgroup --mount sh -c '{contained}' sh "
     return subprocess.run(
-        ["sh", "-c", f'{into}"$@"' if view else f'{into}exec "$@"', "sh", *RUN, sys.executable, "program.py"],
+        ["sh", "-c", f'{into}"$@"' if view else f'{into}exec "$@"', "sh", *command, sys.executable, "program.py"],
         env=environ, cwd=folder, capture_output=True, timeout=TIMEOUT_S,
     )  # fmt: skip
 
@@ -138,6 +157,16 @@ def test_a_program_that_the_kernel_kills_for_memory_is_said_to_be(
     assert said(died, "pipeline.process.oom_killed") is True
     assert said(died, "pipeline.process.oom_verdict") == "proven"
     assert LIMIT_BYTES / 2 < int(str(said(died, "pipeline.process.peak_memory"))) < LIMIT_BYTES
+
+
+def test_a_program_that_is_killed_for_memory_before_we_have_loaded_is_said_to_be(
+    group: Path, receiver: Receiver, tmp_path: Path
+) -> None:
+    run(receiver, tmp_path, EATS, group, command=LATE_RUN)
+
+    ((body, died),) = deaths(receiver, 1).items()
+    assert body == "p was killed for memory (SIGKILL)"
+    assert said(died, "pipeline.process.oom_verdict") == "proven"
 
 
 def test_a_kill_within_a_container_is_seen_though_its_group_has_another_name_there(
