@@ -49,7 +49,7 @@ class RunLog:
     def add(self, lines: Sequence[tuple[int, int, str]]) -> None:
         """Takes lines with their times and levels; they are written when nothing earlier can still come."""
         self._pending += lines
-        self.worst = max(self.worst, *map(_level_of, lines), 0)
+        self.worst = max([self.worst, *map(_level_of, lines)])
 
     def flush(self, now_ns: int, *, everything: bool = False) -> None:
         """Writes what is old enough, or all of it."""
