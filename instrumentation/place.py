@@ -126,9 +126,8 @@ class Stay:
 
     def resume(self) -> None:
         """The stage goes on, around it whoever lets it."""
-        outer = _current.get()
-        if not any(one is self.active for one in outwards(outer)):
-            self.active.outer = outer
+        if not self.is_here:
+            self.active.outer = _current.get()
         _current.set(self._inside)
         for one in reversed(self._within()):
             _environment.enter(one)
