@@ -6,6 +6,7 @@ import html
 import re
 import subprocess
 import sys
+import venv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from alert_bridge.store.telemetry import Telemetry
 from tests.servers.bridge import wait_for
 from tests.servers.otlp_client import logs_request, post, record
 from tests.servers.telemetrygen import BUILD_WITHIN_SECONDS, telemetrygen
-from tests.servers.whole_way import WholeWay
+from tests.servers.whole_way import RUN, WholeWay
 
 pytestmark = pytest.mark.collector
 
@@ -61,6 +62,40 @@ def test_an_error_of_a_plain_script_is_told_once_by_slack_and_mail_and_its_infos
     wait_for(lambda: is_stored(way, "calm harbour") and is_stored(way, "salt marsh"), WITHIN_S)
     assert [len(way.posts("the salt marsh")), len(way.mails("the salt marsh"))] == [1, 1]
     assert not [message for message in way.posts("calm harbour") if "salt marsh" not in str(message)]
+
+
+def test_a_shell_script_with_a_python_of_a_bare_environment_is_told_of(way, tmp_path):
+    venv.create(tmp_path / "bare", with_pip=False, symlinks=True)
+    site = next((tmp_path / "bare" / "lib").glob("python3*/site-packages"))
+    (site / "sitecustomize.py").write_text("print('own sitecustomize')\n", encoding="utf-8")
+    script = tmp_path / "run.sh"
+    script.write_text(
+        f'#!/bin/sh\n"{tmp_path}/bare/bin/python" "$2"\n"{tmp_path}/bare/bin/python" -c "import os; os.abort()"\n',
+        encoding="utf-8",
+    )
+    script.chmod(0o700)
+    program = (
+        "import logging\n"
+        "def read_kelp():\n"
+        "    raise OSError('the kelp bed is closed')\n"
+        "try:\n"
+        "    read_kelp()\n"
+        "except OSError:\n"
+        "    logging.exception('no kelp today')\n"
+        "raise ValueError('the tide table is empty')\n"
+    )
+
+    plain = way.run(program, under=[str(script)])
+    ended = way.run(program, under=(*RUN, str(script)))
+
+    # What the C library and the shell say of the abort has a process number in it.
+    assert (ended.returncode, ended.stdout) == (plain.returncode, plain.stdout)
+    assert ended.stdout == "own sitecustomize\n" * 2
+    assert ended.stderr.startswith("ERROR:root:no kelp today\nTraceback")
+    for text in ("OSError: the kelp bed is closed", "ValueError: the tide table is empty", "SIGABRT"):
+        wait_for(lambda text=text: way.posts(text), WITHIN_S, lambda: str([one["text"] for one in way.slack.messages]))
+    (link,) = re.findall(r"<([^|>]+)\|Incident>", way.posts("kelp bed is closed")[0]["text"])
+    assert "in read_kelp" in html.unescape(httpx.get(link).text)
 
 
 @pytest.mark.parametrize(
