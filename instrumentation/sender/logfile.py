@@ -105,8 +105,7 @@ def keep_within(log_home: Path, cap_bytes: int, *, now: float | None = None) -> 
         with contextlib.suppress(OSError):
             stat = path.stat()
             run = path.parent / (re.sub(r"(\.\d+)?\.jsonl$", "", path.name) + _WORST_SUFFIX)
-            worst = int(run.read_text(encoding="ascii")) if run.exists() else 0
-            logs.append((worst // 10 * 10, stat.st_mtime, stat.st_size, path))
+            logs.append((_worst_in(run) // 10 * 10, stat.st_mtime, stat.st_size, path))
     logs.sort()
     total = sum(size for _, _, size, _ in logs)
     for worst, modified, size, path in logs:
@@ -119,3 +118,13 @@ def keep_within(log_home: Path, cap_bytes: int, *, now: float | None = None) -> 
             removed.append(path)
             path.with_suffix(_WORST_SUFFIX).unlink(missing_ok=True)
     return removed
+
+
+def _worst_in(file: Path) -> int:
+    """The level that a run reached; of one that a full disk kept from noting it, it may have been any."""
+    try:
+        return int(file.read_text(encoding="ascii"))
+    except FileNotFoundError:
+        return 0
+    except ValueError:
+        return max(KEEP_DAYS)

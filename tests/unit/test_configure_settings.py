@@ -114,6 +114,18 @@ def test_a_line_that_comes_late_finds_its_place(tmp_path: Path) -> None:
     assert (tmp_path / "x.jsonl").read_text() == "first\nsecond\n"
 
 
+def test_a_level_that_a_full_disk_kept_from_being_noted_disturbs_nobody_and_may_have_been_any(tmp_path: Path) -> None:
+    folder = tmp_path / "p"
+    folder.mkdir()
+    for name in ("torn", "none"):
+        (folder / f"{name}.jsonl").write_text("{}\n")
+    (folder / "torn.worst").write_text("")
+
+    keep_within(tmp_path, 1 << 20, now=time.time() + 100 * DAY_S)
+
+    assert [path.name for path in folder.glob("*.jsonl")] == ["torn.jsonl"]
+
+
 def test_logs_are_kept_by_the_worst_level_that_their_run_reached(tmp_path: Path) -> None:
     for name, worst, age_days in (
         ("old-info", 20, 40),
