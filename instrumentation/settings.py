@@ -6,6 +6,7 @@ Ours travel as `PIPELINE_ALERTS_*`, never as `OTEL_*`: other libraries send thos
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ KNOWN: Final = frozenset(
     | {"JOURNAL_DIR_RUN", "POKE", "REDACT_PATH", "STACKS", "STAGE"}
 )
 _LOOPBACK: Final = ("localhost", "127.", "[::1]")
+_PLAIN_ADDRESS: Final = re.compile(r"https?://[\w.-]+(?::(?:[1-5]?\d{1,4}|6[0-4]\d{3}))?/?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Settings:
             or _text(environ, "OTEL_EXPORTER_OTLP_ENDPOINT")
             or DEFAULT_ENDPOINT
         )
-        if not endpoint.startswith(("http://", "https://")):
+        if not _is_address(endpoint):
             problems.append("the endpoint is not an http:// or https:// address: using " + DEFAULT_ENDPOINT)
             endpoint = DEFAULT_ENDPOINT
         problems += [f"{name} is no setting of ours{_meant(name)}" for name in sorted(environ) if _is_unknown(name)]
@@ -121,6 +123,18 @@ def resource_of(environ: Mapping[str, str], *, pipeline: str, run_id: str, revis
                 break
             ours[name.strip()] = unquote(value.strip())
     return ours
+
+
+def _is_address(endpoint: str) -> bool:
+    if _PLAIN_ADDRESS.fullmatch(endpoint):
+        return True
+    from urllib.parse import urlsplit  # only who has another one waits for it
+
+    try:
+        parts = urlsplit(endpoint)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _is_unknown(name: str) -> bool:

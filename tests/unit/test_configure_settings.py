@@ -27,6 +27,13 @@ def test_ours_wins_over_opentelemetrys_and_both_over_the_default() -> None:
     assert Settings.from_environ({}).endpoint == "http://127.0.0.1:4318"
 
 
+@pytest.mark.parametrize("endpoint", ["http://a_b.c:65535", "https://[::1]:4318", "http://u:p@h/otlp", "http://ä:1"])
+def test_any_address_of_the_web_is_taken(endpoint: str) -> None:
+    settings = Settings.from_environ({"PIPELINE_ALERTS_ENDPOINT": endpoint})
+
+    assert (settings.endpoint, settings.problems) == (endpoint, ())
+
+
 def test_a_secret_may_come_in_a_file_and_is_never_shown(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("s3cret\n")
 
@@ -53,6 +60,10 @@ def test_every_documented_setting_is_known() -> None:
     "environ",
     [
         {"PIPELINE_ALERTS_ENDPOINT": "localhost:4318"},
+        {"PIPELINE_ALERTS_ENDPOINT": "http://127.0.0.1:43l8"},
+        {"PIPELINE_ALERTS_ENDPOINT": "http://127.0.0.1:70000"},
+        {"PIPELINE_ALERTS_ENDPOINT": "https://[::1"},
+        {"PIPELINE_ALERTS_ENDPOINT": "http://"},
         {"PIPELINE_ALERTS_INGEST_TOKEN_FILE": "/nowhere"},
         {"PIPELINE_ALERTS_LINGER_SECONDS": "-1"},
         {"PIPELINE_ALERTS_JOURNAL_MB": "many"},
