@@ -108,24 +108,21 @@ class _Run:
 
     def __init__(self, settings: Settings, redact: Callable[[str], str] | None = None) -> None:
         from instrumentation.revision import git_revision
-        from instrumentation.sender.folder import RunFolder, bind_poke, new_run_id
+        from instrumentation.sender.folder import bind_poke, new_run_id
         from instrumentation.sender.logfile import RunLog, log_path
+        from instrumentation.sender.opening import open_run
         from instrumentation.sender.own_redaction import load
         from instrumentation.sender.sender import Sender
+        from instrumentation.supervisor.naming import working_folder
 
-        own, problems = OwnRedaction(redact) if redact else None, settings.problems
-        try:
-            own = own or (load(settings.redact) if settings.redact else None)
-        except ValueError as error:
-            problems += (str(error),)
         self.pid = os.getpid()
-        self.settings = settings
         self.pipeline = settings.pipeline or _script_name()
         self.run_id = settings.run_id or new_run_id(time.time())
         self.started_ns = time.time_ns()
         trace_id, self.parent_id = parse_traceparent(os.environ.get(contract.ENV_TRACEPARENT, ""))
         self.trace_id, self.span_id = trace_id or secrets.token_hex(16), secrets.token_hex(8)
-        revision = git_revision(Path.cwd())
+        here = working_folder()
+        revision = git_revision(here) if here else ""
         facts = {
             "pipeline": self.pipeline,
             "run_id": self.run_id,
@@ -135,12 +132,15 @@ class _Run:
             "trace_id": self.trace_id,
             "resource": resource_of(os.environ, pipeline=self.pipeline, run_id=self.run_id, revision=revision),
         }
-        self.folder = RunFolder.create(settings.journal_home, self.run_id, facts)
+        self.folder, self.journal, self.settings = open_run(settings, facts)
+        settings, problems = self.settings, self.settings.problems
         self.poke_path, self.poke = bind_poke(os.environ)
-        self.journal = Journal(str(self.folder.path), str(self.poke_path) if self.poke_path else None)
-        if not self.journal.open():
-            raise OSError("the disk is full")
-        self.journal.allocate_reserve()
+        self.journal.poke_path = str(self.poke_path) if self.poke_path else None
+        own = OwnRedaction(redact) if redact else None
+        try:
+            own = own or (load(settings.redact) if settings.redact else None)
+        except ValueError as error:
+            problems += (str(error),)
         log = RunLog(log_path(settings.log_home, self.pipeline, self.run_id))
         self.sender = Sender(self.folder.path, settings, log=log, poke=self.poke, redact=own)
         # Stages and records of this process belong to the run's trace, and so do its subprocesses.

@@ -71,8 +71,8 @@ class Settings:
             token=_secret(environ, "PIPELINE_ALERTS_INGEST_TOKEN", problems),
             pipeline=pipeline or _text(environ, "PIPELINE_ALERTS_PIPELINE") or _text(environ, "OTEL_SERVICE_NAME"),
             run_id=_text(environ, "PIPELINE_ALERTS_RUN_ID"),
-            journal_home=Path(journals) if journals else state / "journals",
-            log_home=state / "logs",
+            journal_home=_absolute(Path(journals) if journals else state / "journals"),
+            log_home=_absolute(state / "logs"),
             linger_seconds=_number(environ, "PIPELINE_ALERTS_LINGER_SECONDS", DEFAULT_LINGER_S, problems),
             journal_cap_bytes=int(_number(environ, "PIPELINE_ALERTS_JOURNAL_MB", DEFAULT_JOURNAL_CAP_MB, problems))
             << 20,
@@ -146,6 +146,14 @@ def _meant(name: str) -> str:
 
     close = difflib.get_close_matches(name.removeprefix(PREFIX), KNOWN, n=1)
     return f": {PREFIX}{close[0]} is" if close else ""
+
+
+def _absolute(path: Path) -> Path:
+    """The same wherever the program goes, and for what ships when it has ended."""
+    try:
+        return Path(os.path.abspath(path))  # noqa: PTH100 - without its `..`: what is left out may be removed
+    except OSError:  # the working folder was removed
+        return path
 
 
 def _text(environ: Mapping[str, str], name: str) -> str:

@@ -12,6 +12,7 @@ transport  one HTTP connection, and what an answer means
 lanes      a thread per urgency that posts one batch at a time
 logfile    the run's structured log for people and jq
 folder     a run's folder and its lock
+opening    where a run's folder finds room
 aside      what no receiver takes
 linger     goes on shipping when the command has ended
 shedding   what goes when the disk cap is reached

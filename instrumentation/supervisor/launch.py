@@ -6,13 +6,11 @@ Everything that follows a run is imported when the program already runs.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import socket
-import stat
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +19,7 @@ from instrumentation.child._pipeline_alerts_child.context import parse_tracepare
 from instrumentation.child._pipeline_alerts_child.journal import Journal
 from instrumentation.revision import git_revision
 from instrumentation.sender.folder import RunFolder, bind_poke, new_run_id
+from instrumentation.sender.opening import open_run
 from instrumentation.settings import Settings, resource_of
 from instrumentation.supervisor.attachment import announce_run
 from instrumentation.supervisor.bystander import Bystander
@@ -85,7 +84,7 @@ class Launch:
             "trace_id": trace_id,
             "resource": resource_of(environ, pipeline=pipeline, run_id=run_id, revision=revision),
         }
-        folder, journal, settings = _place_for(settings, facts)
+        folder, journal, settings = open_run(settings, facts)
         poke_path, poke = bind_poke(environ)
         output = Output()  # forks its copiers, so before any thread
         mask = block_signals()
@@ -111,50 +110,6 @@ class Launch:
             folder, journal, poke, poke_path, output, program, failure,
             announcement, oom,
         )  # fmt: skip
-
-
-def _place_for(settings: Settings, facts: Mapping[str, object]) -> tuple[RunFolder, Journal, Settings]:
-    """The run's folder with room for a journal, where it was wanted or where else there is some.
-
-    A full or unwritable disk is the reason of many a failure that somebody has to hear of.
-
-    Raises:
-        OSError: there is none.
-    """
-    run_id = str(facts["run_id"])
-    try:
-        return *_begin(settings.journal_home, run_id, facts), settings
-    except OSError as error:
-        trouble = error
-    for base in (os.environ.get("TMPDIR"), "/tmp", "/dev/shm"):  # noqa: S108 - made private below
-        with contextlib.suppress(OSError):
-            home = _private_below(Path(base or "/tmp"))  # noqa: S108
-            found = _begin(home, new_run_id(time.time()), facts)
-            problem = f"{settings.journal_home} cannot be written ({trouble.strerror or trouble}): using {home}"
-            return *found, replace(settings, journal_home=home, problems=(*settings.problems, problem))
-    raise trouble
-
-
-def _begin(home: Path, name: str, facts: Mapping[str, object]) -> tuple[RunFolder, Journal]:
-    home = home.absolute()  # a lingering sender works elsewhere
-    folder = RunFolder.create(home, name, facts)
-    journal = Journal(str(folder.path))
-    if journal.open():
-        journal.allocate_reserve()
-        return folder, journal
-    folder.remove()
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def _private_below(base: Path) -> Path:
-    """A folder of this user alone in one that all may write to, the same for every run."""
-    path = base / f"pipeline-alerts-{os.getuid()}"
-    with contextlib.suppress(FileExistsError):
-        path.mkdir(mode=0o700)
-    found = path.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise PermissionError(errno.EPERM, "somebody else's")
-    return path / "journals"
 
 
 def _chosen(environ: Mapping[str, str]) -> Mapping[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -210,12 +209,14 @@ listener.stop()
     assert failed.startswith("failed")
 
 
-def test_where_nothing_can_be_kept_each_record_does_not_try_again(tmp_path: Path, environ: dict[str, str]) -> None:
-    (tmp_path / "file").write_text("in the way")
+def test_where_nothing_can_be_kept_each_record_does_not_try_again(environ: dict[str, str]) -> None:
     program = (
         HANDLER
         + """
 from instrumentation import own_run
+from instrumentation.sender import folder
+def full(*_, **__): raise OSError(28, "No space left on device")
+folder.RunFolder.create = full
 tries = []
 begin = own_run.Settings.from_environ
 own_run.Settings.from_environ = lambda *args: tries.append(1) or begin(*args)
@@ -229,7 +230,7 @@ print(len(tries))
 """
     )
 
-    done = run(environ, program, XDG_STATE_HOME=str(tmp_path / "file" / "state"))
+    done = run(environ, program)
 
     assert done.stdout == "1\n2\n"
 

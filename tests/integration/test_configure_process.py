@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers.receiver import Receiver
-from tests.servers.shipping import environ_towards, wait_until_shipped
+from tests.servers.shipping import environ_towards, wait_until_empty, wait_until_shipped
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TIMEOUT_S = 60
@@ -27,9 +27,13 @@ def run(environ: dict[str, str], program: str) -> subprocess.CompletedProcess[st
     )
 
 
-def run_and_ship(environ: dict[str, str], program: str) -> subprocess.CompletedProcess[str]:
+def lingering(environ: dict[str, str]) -> dict[str, str]:
     """What a busy machine does not ship in the program's last moments comes soon after."""
-    done = run({**environ, "PIPELINE_ALERTS_LINGER_SECONDS": "60"}, program)
+    return {**environ, "PIPELINE_ALERTS_LINGER_SECONDS": "60"}
+
+
+def run_and_ship(environ: dict[str, str], program: str) -> subprocess.CompletedProcess[str]:
+    done = run(lingering(environ), program)
     wait_until_shipped(environ)
     return done
 
@@ -91,6 +95,58 @@ def test_spans_of_opentelemetry_outside_of_any_stage_hang_below_the_run(
     spans = {span.name: span for span in receiver.spans()}
     outer, whole = spans["outer"], spans["RUN n"]
     assert (outer.trace_id, outer.parent_span_id) == (whole.trace_id, whole.span_id)
+
+
+def test_without_a_place_for_its_journal_another_is_used_and_said(
+    environ: dict[str, str], receiver: Receiver, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    program = "import logging, instrumentation\ninstrumentation.configure('n')\nlogging.error('boom')"
+    home, unwritable = tmp_path / "tmp", str(tmp_path / "file")
+    home.mkdir()
+
+    done = run({**lingering(environ), "XDG_STATE_HOME": unwritable, "TMPDIR": str(home)}, program)
+    wait_until_empty(next(home.glob("*/journals")))
+
+    assert (done.returncode, done.stderr) == (0, "ERROR:root:boom\n")
+    assert "boom" in bodies(receiver)
+    (warning,) = [body for body in bodies(receiver) if "cannot be written" in body]
+    assert "file/pipeline-alerts/journals cannot be written (Not a directory): using " in warning
+    assert len(list(home.glob("*/logs/n/*.jsonl"))) == 1
+
+
+@pytest.mark.parametrize("goes", ["os.chdir('/')", "shutil.rmtree(os.getcwd())"])
+def test_a_relative_folder_for_journals_stays_where_it_is_when_the_program_goes_elsewhere(
+    environ: dict[str, str], receiver: Receiver, tmp_path: Path, goes: str
+) -> None:
+    program = (
+        "import logging, os, shutil, instrumentation\nos.chdir('start')\ninstrumentation.configure('n')\n"
+        f"{goes}\nlogging.error('boom')"
+    )
+    (tmp_path / "start").mkdir()
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={**lingering(environ), "PIPELINE_ALERTS_JOURNAL_DIR": "../here"},
+        cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT_S,
+    )  # fmt: skip
+    wait_until_empty(tmp_path / "here")
+
+    assert (done.returncode, done.stderr) == (0, "ERROR:root:boom\n")
+    assert "boom" in bodies(receiver)
+
+
+def test_a_program_whose_folder_was_removed_is_followed_too(
+    environ: dict[str, str], receiver: Receiver, tmp_path: Path
+) -> None:
+    (tmp_path / "gone").mkdir()
+    program = (
+        f"import logging, os, instrumentation\nos.chdir({str(tmp_path / 'gone')!r}); os.rmdir('../gone')\n"
+        "instrumentation.configure('n')\nlogging.error('boom')"
+    )
+
+    run_and_ship(environ, program)
+
+    assert "boom" in bodies(receiver)
 
 
 def test_under_run_it_does_nothing_a_second_time(environ: dict[str, str], receiver: Receiver) -> None:

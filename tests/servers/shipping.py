@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.servers.receiver import Receiver
 
-__all__ = ["environ_towards", "wait_until_shipped"]
+__all__ = ["environ_towards", "wait_until_empty", "wait_until_shipped"]
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 120.0
@@ -33,7 +33,11 @@ def environ_towards(receiver: Receiver, state: Path, *, linger_s: int = 60, **mo
 
 def wait_until_shipped(environ: Mapping[str, str]) -> None:
     """Returns when no run in the state of this environment owes anything; a run's folder is removed then."""
-    journals = Path(environ["XDG_STATE_HOME"]) / "pipeline-alerts" / "journals"
+    wait_until_empty(Path(environ["XDG_STATE_HOME"]) / "pipeline-alerts" / "journals")
+
+
+def wait_until_empty(journals: Path) -> None:
+    """Returns when no run with a folder in this one owes anything."""
     ends_at = time.monotonic() + DEADLINE_S
     while journals.is_dir() and any(journals.iterdir()):
         assert time.monotonic() < ends_at, f"not shipped: {sorted(path.name for path in journals.iterdir())}"
