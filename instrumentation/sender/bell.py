@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import time
 from typing import Any
 
 __all__ = ["Bell"]
@@ -20,6 +21,9 @@ class Bell:
     def __init__(self, poke: Any) -> None:
         self._poke = poke
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._sources = select.poll()  # `select.select` takes no descriptor above 1023, which busy programs reach
+        for fd in [self._read] + ([poke.fileno()] if poke else []):
+            self._sources.register(fd, select.POLLIN)
 
     def ring(self) -> None:
         """Ends the wait, or the next one."""
@@ -28,8 +32,11 @@ class Bell:
 
     def wait(self, seconds: float) -> bool:
         """Returns when it was rung, or after so many seconds; says whether a child did."""
-        sources = [self._read] + ([self._poke.fileno()] if self._poke else [])
-        ready, _, _ = select.select(sources, (), (), max(seconds, 0.0))
+        seconds = max(seconds, 0.0)
+        ready = dict(self._sources.poll(seconds * 1000))
+        if select.POLLNVAL in ready.values():  # the program closed what it did not open
+            time.sleep(seconds)
+            return False
         if self._read in ready:
             with contextlib.suppress(OSError):
                 os.read(self._read, 4096)
