@@ -19,18 +19,21 @@ from typing import Any, Self
 
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
-from tests.servers.otlp_sink import LOGS_PATH, Answer, OtlpSink, uid
+from collector.process import free_port
+from tests.servers.otlp_sink import LOGS_PATH, METRICS_PATH, TRACES_PATH, Answer, OtlpSink, uid
+
+OK = 200
 
 
 class Receiver:
-    """Owns one loopback port for its whole life."""
+    """Owns one loopback port for its whole life: one that nobody is given by chance while it is away, or afterwards."""
 
     def __init__(self) -> None:
         self._sink: OtlpSink | None = None
         self._silent: _Silent | None = None
-        self._past: list[OtlpSink] = []
-        self.port = 0
-        self._start(status=200)
+        self._taking: list[OtlpSink] = []  # now or before
+        self.port = free_port()
+        self._start(status=OK)
 
     def __enter__(self) -> Self:
         return self
@@ -47,7 +50,7 @@ class Receiver:
     def come_back(self) -> None:
         """Up, and answering 200."""
         self.go_away()
-        self._start(status=200)
+        self._start(status=OK)
 
     def refuse_service(self) -> None:
         """Up, and answering 503 to everything."""
@@ -63,7 +66,6 @@ class Receiver:
         """Connections are refused."""
         if self._sink is not None:
             self._sink.__exit__(None, None, None)
-            self._past.append(self._sink)
             self._sink = None
         if self._silent is not None:
             self._silent.close()
@@ -76,30 +78,30 @@ class Receiver:
 
     def records(self) -> list[LogRecord]:
         """All log records taken so far, in the order of their arrival, duplicates too."""
-        sinks = [*self._past, *([self._sink] if self._sink else [])]
-        return [record for sink in sinks for record in sink.taken[LOGS_PATH]]
+        return [record for sink in self._taking for record in sink.taken[LOGS_PATH]]
 
     def uids(self) -> Counter[str]:
         """How often each record was taken."""
         return Counter(uid(record) for record in self.records())
 
     def spans(self) -> list[Any]:
-        return [span for sink in [*self._past, *([self._sink] if self._sink else [])] for span in sink.spans()]
+        return [span for sink in self._taking for span in sink.spans()]
 
     def _start(self, status: int) -> None:
         self._sink = OtlpSink(self.port)
+        if status == OK:
+            self._taking.append(self._sink)
+        for path in (LOGS_PATH, TRACES_PATH, METRICS_PATH):
+            self._sink.always(path, Answer(status))
         self._sink.__enter__()
-        self.port = self._sink.port
-        if status != 200:
-            for path in (LOGS_PATH, "/v1/traces", "/v1/metrics"):
-                self._sink.always(path, Answer(status))
 
 
 class _Silent:
     def __init__(self, port: int) -> None:
         self._listening = socket.create_server(("127.0.0.1", port), backlog=64)
         self.taken: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
 
     def _accept(self) -> None:
         while True:
@@ -111,6 +113,7 @@ class _Silent:
 
     def close(self) -> None:
         self._listening.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
         self._listening.close()
         for connection in self.taken:
             connection.close()
