@@ -184,11 +184,15 @@ def _copy(source: int, target: int, questions: socket.socket) -> None:
 
 def _write_all(target: int, data: bytes) -> bool:
     """Says whether it was taken; not by a reader that is gone."""
-    try:
-        while data:
+    room = select.poll()
+    room.register(target, select.POLLOUT)
+    while data:
+        try:
             data = data[os.write(target, data) :]
-    except OSError:
-        return False
+        except BlockingIOError:  # whoever shares the pipe made it so, as ssh does; the program never sees that
+            room.poll()
+        except OSError:
+            return False
     return True
 
 

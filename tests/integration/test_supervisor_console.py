@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
+import termios
+import time
+from array import array
 from pathlib import Path
 
 import pytest
@@ -52,6 +56,34 @@ def test_a_large_output_passes_whole(environ: dict[str, str]) -> None:
     done = run(environ, PYTHON, "-c", "print('x' * 5_000_000, end='')")
 
     assert len(done.stdout) == 5_000_000
+
+
+def wait_until_full(pipe: int) -> None:
+    ends_at = time.monotonic() + TIMEOUT_S
+    unread = array("i", [0])
+    while unread[0] < fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ):
+        assert time.monotonic() < ends_at, f"only {unread[0]} bytes"
+        time.sleep(0.01)
+        fcntl.ioctl(pipe, termios.FIONREAD, unread)
+
+
+def test_a_full_pipe_that_does_not_block_costs_no_output_and_no_program(environ: dict[str, str]) -> None:
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    program = "import os\nfor _ in range(100): os.write(1, b'x' * 4096)\nos.write(2, b'all')"
+
+    with subprocess.Popen(
+        [*RUN, "--pipeline", "p", "--", PYTHON, "-c", program],
+        env=environ, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=write, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        os.close(write)
+        wait_until_full(read)
+        with os.fdopen(read, "rb") as reader:
+            received = len(reader.read())
+        _, said = process.communicate(timeout=TIMEOUT_S)
+
+    assert (process.returncode, received, said) == (0, 409_600, b"all")
+    wait_until_shipped(environ)
 
 
 def test_the_death_carries_the_last_lines_of_both_streams(environ: dict[str, str], receiver: Receiver) -> None:
