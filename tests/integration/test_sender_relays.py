@@ -12,12 +12,12 @@ import pytest
 from instrumentation.sender.relays import Relays
 from instrumentation.supervisor.launch import would_tell_twice
 from tests.servers.receiver import Receiver
-from tests.servers.shipping import environ_towards
+from tests.servers.shipping import environ_towards, wait_until_shipped
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RUN = (sys.executable, "-m", "alert_bridge.cli", "run", "--pipeline", "p", "--")
 INSTRUMENT = str(Path(sys.executable).parent / "opentelemetry-instrument")
-TIMEOUT_S = 90
+TIMEOUT_S = 120
 OURS = "http://127.0.0.1:4318"
 
 # The logging cookbook's "logging to a single file from multiple processes".
@@ -47,17 +47,18 @@ if __name__ == "__main__":
 PLAIN = "import logging; logging.basicConfig(level=20); logging.getLogger('app').error('once, please')"
 
 
-def environ_for(receiver: Receiver, state: Path, **more: str) -> dict[str, str]:
-    return environ_towards(receiver, state, linger_s=0, **more)
+def run(receiver: Receiver, folder: Path, *command: str, **more: str) -> subprocess.CompletedProcess[bytes]:
+    """Runs it to its end, until all that it left is at the receiver."""
+    environ = environ_towards(receiver, folder / "state", **more)
+    done = subprocess.run(command, env=environ, cwd=folder, timeout=TIMEOUT_S, check=False, capture_output=True)
+    wait_until_shipped(environ)
+    return done
 
 
 def test_a_record_that_a_queue_brought_to_another_process_counts_once(receiver: Receiver, tmp_path: Path) -> None:
     (tmp_path / "cookbook.py").write_text(COOKBOOK)
 
-    done = subprocess.run(
-        [*RUN, sys.executable, "cookbook.py"], env=environ_for(receiver, tmp_path), cwd=tmp_path, timeout=TIMEOUT_S,
-        check=False, capture_output=True,
-    )  # fmt: skip
+    done = run(receiver, tmp_path, *RUN, sys.executable, "cookbook.py")
 
     assert done.returncode == 0
     counted = Counter(one.body.string_value for one in receiver.records() if one.body.string_value.startswith("worker"))
@@ -91,11 +92,7 @@ def test_beside_opentelemetry_instrument_a_record_is_delivered_once(
     program = [sys.executable, "-c", PLAIN]
     command = [*stock, *RUN, *program] if is_in_front else [*RUN, *stock, *program]
 
-    done = subprocess.run(
-        command,
-        env=environ_for(receiver, tmp_path, **theirs), cwd=tmp_path, timeout=TIMEOUT_S,
-        check=False, capture_output=True,
-    )  # fmt: skip
+    done = run(receiver, tmp_path, *command, **theirs)
 
     assert done.returncode == 0
     assert [one.body.string_value for one in receiver.records()].count("once, please") == 1

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.servers.receiver import Receiver
-from tests.servers.shipping import environ_towards
+from tests.servers.shipping import environ_towards, wait_until_shipped
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TIMEOUT_S = 120
@@ -83,19 +81,14 @@ NOT_RUN = ("cached", "Model.number", "Model.missing", "Model.Missing.gone", "Mod
 
 
 def run(receiver: Receiver, folder: Path, *command: str, **more: str) -> subprocess.CompletedProcess[bytes]:
+    """Runs it to its end, until all that it left is at the receiver."""
     environ = environ_towards(receiver, folder / "state", **more)
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "alert_bridge.cli", "run", "--pipeline", "p", *command],
         env=environ, cwd=folder, capture_output=True, timeout=TIMEOUT_S,
     )  # fmt: skip
-
-
-def spans(receiver: Receiver) -> list[Any]:
-    """All of the run, which ends with its own."""
-    ends_at = time.monotonic() + TIMEOUT_S
-    while not any(span.name == "RUN p" for span in receiver.spans()) and time.monotonic() < ends_at:
-        time.sleep(0.05)
-    return receiver.spans()
+    wait_until_shipped(environ)
+    return done
 
 
 def stages(receiver: Receiver) -> set[tuple[str, str]]:
@@ -119,7 +112,7 @@ def test_functions_of_every_kind_become_stages_and_behave_as_before(receiver: Re
 
     assert (done.returncode, done.stdout) == (0, b"5\n7\nModel x 3 1 True\n5 6 3\n"), done.stderr.decode()
     plain = Counter(name.rpartition(".")[2] for name in RUN)
-    assert Counter(span.name for span in spans(receiver)) == plain + Counter(["build", "RUN p"])  # it is run twice
+    assert Counter(span.name for span in receiver.spans()) == plain + Counter(["build", "RUN p"])  # it is run twice
     assert {(said, stage) for said, stage in stages(receiver) if said != stage} == {("nothing", "")}
     (warning,) = [one.body.string_value for one in receiver.records() if "never run" in one.body.string_value]
     assert warning.rpartition(": ")[2] == ", ".join(f"steps:{name}" for name in NOT_RUN)
@@ -157,7 +150,7 @@ def test_beside_opentelemetry_instrument_nothing_is_told_twice(receiver: Receive
     )
 
     assert done.returncode == 0, done.stderr.decode()
-    assert Counter(span.name for span in spans(receiver)) == Counter({"epoch": 1, "train": 1, "RUN p": 1})
+    assert Counter(span.name for span in receiver.spans()) == Counter({"epoch": 1, "train": 1, "RUN p": 1})
     by_name = {span.name: span for span in receiver.spans()}
     assert by_name["epoch"].parent_span_id == by_name["train"].span_id
     (record,) = [one for one in receiver.records() if one.body.string_value == "in train"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from tests.servers.receiver import Receiver
 
-__all__ = ["environ_towards", "wait_until_empty", "wait_until_shipped"]
+__all__ = ["environ_towards", "wait_for_record", "wait_until_empty", "wait_until_shipped"]
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 120.0
@@ -29,6 +31,15 @@ def environ_towards(receiver: Receiver, state: Path, *, linger_s: int = 60, **mo
     clean.pop("TRACEPARENT", None)
     ours = {"PIPELINE_ALERTS_ENDPOINT": receiver.url, "PIPELINE_ALERTS_LINGER_SECONDS": str(linger_s)}
     return {**clean, **ours, "XDG_STATE_HOME": str(state), "PYTHONPATH": str(ROOT), **more}
+
+
+def wait_for_record(receiver: Receiver, is_it: Callable[[LogRecord], bool]) -> None:
+    """Returns when such a record has come."""
+    ends_at = time.monotonic() + DEADLINE_S
+    while not any(map(is_it, receiver.records())):
+        bodies = [record.body.string_value for record in receiver.records()]
+        assert time.monotonic() < ends_at, f"it did not come, but {bodies[-20:]}"
+        time.sleep(LOOK_EVERY_S)
 
 
 def wait_until_shipped(environ: Mapping[str, str]) -> None:
