@@ -27,6 +27,10 @@ _ROOT: Final = str(Path(__file__).resolve().parent.parent.parent)
 _PROGRAM: Final = (
     "import sys; sys.path.append(sys.argv[1]); from instrumentation.sender.linger import main; main(sys.argv[2])"
 )
+# Of the environment, beside our settings. Without the third, the Python of many a cluster finds no libpython.
+_KEPT: Final = frozenset(
+    {"PATH", "HOME", "LD_LIBRARY_PATH", "LANG", "TZ", "TMPDIR", "XDG_STATE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+)
 STDERR: Final = 2
 LOCK_LOOK_S: Final = 0.2
 MAX_ADOPTED: Final = 4  # at once, by one run
@@ -38,7 +42,7 @@ def start(folder: Path, settings: Settings, environ: Mapping[str, str]) -> int:
     kept = {
         name: value
         for name, value in environ.items()
-        if name in {"PATH", "HOME", "LANG", "TZ", "TMPDIR", "XDG_STATE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+        if name in _KEPT
         or (name.startswith("PIPELINE_ALERTS_") and not name.startswith("PIPELINE_ALERTS_JOURNAL_DIR_RUN"))
     }
     kept["PIPELINE_ALERTS_ENDPOINT"] = settings.endpoint
@@ -143,8 +147,8 @@ def has_writers(folder: Path) -> bool:
 def main(folder: str) -> None:
     """The background process."""
     collect_seldom()
+    settings = Settings.from_environ(os.environ)  # before we leave: a token's file may be named from here
     os.chdir("/")
     with contextlib.suppress(OSError):
         os.nice(5)
-    settings = Settings.from_environ(os.environ)
     ship_folder(Path(folder), settings, settings.linger_seconds, lock_within_s=settings.linger_seconds)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from instrumentation.sender import linger
+from instrumentation.sender.folder import RunFolder
 from instrumentation.sender.linger import ship_folder
 from instrumentation.sender.logfile import RunLog
 from instrumentation.sender.sender import Sender
@@ -249,6 +251,27 @@ def test_the_token_travels_as_bearer_and_is_in_no_file(folder: Path) -> None:
 
     assert request.headers["authorization"] == "Bearer s3cret-token"
     assert "s3cret-token" not in repr(Settings(token="s3cret-token"))
+
+
+def test_what_goes_on_shipping_finds_what_the_program_could_find(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Writer(folder, "t0").log("boom", 40)
+    (tmp_path / "token").write_text("s3cret-token")
+    monkeypatch.chdir(tmp_path)
+    environ = {"PIPELINE_ALERTS_INGEST_TOKEN_FILE": "token", "LD_LIBRARY_PATH": "/opt/python/lib"}
+    run = RunFolder(folder)
+    run.lock()
+    with OtlpSink() as sink:
+        pid = linger.start(folder, Settings(endpoint=sink.url), environ)
+        wait_until(lambda: b"LD_LIBRARY_PATH=/opt/python/lib" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"))
+        run.unlock()
+        os.waitpid(pid, 0)
+
+        (request,) = sink.requests(LOGS_PATH)
+
+    assert request.headers["authorization"] == "Bearer s3cret-token"
+    assert not folder.exists()
 
 
 def test_torn_and_foreign_lines_do_not_stop_the_others(folder: Path, receiver: Receiver) -> None:
