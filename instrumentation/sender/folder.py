@@ -16,7 +16,6 @@ __all__ = ["RunFolder", "bind_poke", "new_run_id"]
 
 LOCK_FILE: Final = ".lock"
 RUN_FILE: Final = "run.json"
-_MAX_SUN_PATH_BYTES: Final = 85  # a UNIX socket's address has room for 108
 
 
 class RunFolder:
@@ -85,14 +84,17 @@ def new_run_id(now_s: float) -> str:
 
 def bind_poke(environ: Mapping[str, str]) -> tuple[Path | None, socket.socket | None]:
     """The socket that children wake us by, in a private folder; none where there is no place: we look every 250 ms."""
-    for base in (environ.get("XDG_RUNTIME_DIR"), environ.get("TMPDIR"), "/tmp"):  # noqa: S108 - made private
-        if not base or len(base) > _MAX_SUN_PATH_BYTES:
-            continue
+    for base in filter(None, (environ.get("XDG_RUNTIME_DIR"), environ.get("TMPDIR"), "/tmp")):  # noqa: S108 - made private
         with contextlib.suppress(OSError):
-            path = _make_private(Path(base), "pa-") / "s"
+            folder = _make_private(Path(base), "pa-")
             bound = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-            bound.bind(str(path))
-            return path, bound
+            try:
+                bound.bind(str(folder / "s"))
+            except OSError:  # too long for an address, or a file system without sockets
+                bound.close()
+                folder.rmdir()
+                continue
+            return folder / "s", bound
     return None, None
 
 
