@@ -11,7 +11,7 @@ from instrumentation import attributes as names
 from tests.servers.receiver import Receiver
 from tests.servers.shipping import wait_until_shipped
 
-TIMEOUT_S = 60
+TIMEOUT_S = 120
 WRONG_USE = "pipeline-alerts was not used as it can be: "
 
 CONFIGURED = """

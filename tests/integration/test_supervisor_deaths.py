@@ -13,7 +13,7 @@ from tests.servers.shipping import environ_towards, wait_until_shipped
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RUN = (sys.executable, "-m", "alert_bridge.cli", "run", "--pipeline", "p", "--")
-TIMEOUT_S = 60
+TIMEOUT_S = 120
 
 # A stage that starts a process by a shell, as ensembles do; the process ends itself the hard way.
 PARENT = """

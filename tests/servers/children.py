@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 CHILD_FOLDER = Path(__file__).parents[2] / "instrumentation" / "child"
-TIME_LIMIT_SECONDS = 60
+TIME_LIMIT_SECONDS = 120
 
 
 @dataclass(frozen=True)

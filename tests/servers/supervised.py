@@ -14,14 +14,14 @@ from pathlib import Path
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from tests.servers.receiver import Receiver
-from tests.servers.shipping import wait_until_shipped
+from tests.servers.shipping import wait_for_record, wait_until_shipped
 
 __all__ = ["PYTHON", "ROOT", "RUN", "TIMEOUT_S", "attribute", "on_a_terminal", "run", "run_until_told", "told"]
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = (sys.executable, "-m", "alert_bridge.cli", "run")
 PYTHON = sys.executable
-TIMEOUT_S = 60
+TIMEOUT_S = 120
 
 
 def run(
@@ -42,12 +42,12 @@ def run_until_told(
     """Runs a program that goes on until the file `told` is there, which is when the record has come."""
     told = Path(environ["XDG_STATE_HOME"]) / "told"
     told.parent.mkdir(exist_ok=True)
-    process = subprocess.Popen([*RUN, *command], env=environ, cwd=told.parent, stderr=subprocess.DEVNULL)
-    ends_at = time.monotonic() + TIMEOUT_S
-    while not any(is_told(record) for record in receiver.records()) and time.monotonic() < ends_at:
-        time.sleep(0.05)
-    told.touch()
-    assert process.wait(TIMEOUT_S) == 0
+    with subprocess.Popen([*RUN, *command], env=environ, cwd=told.parent, stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_for_record(receiver, is_told)
+        finally:
+            told.touch()
+    assert process.returncode == 0
     wait_until_shipped(environ)
 
 
