@@ -109,9 +109,6 @@ class Descendants:
         """Pids of the watched processes that still run, as far as we saw."""
         return [pid for pid in list(self._watched) if Path(f"/proc/{pid}").exists()]
 
-    def has_announced(self, pid: int) -> bool:
-        return pid in self._argv_of
-
     def peak_memory(self) -> int:
         """The largest peak among those that still run, in bytes."""
         for watched in list(self._watched.values()):

@@ -10,8 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from operator import attrgetter
-from typing import Final
+from typing import Final, TypeVar
 
 from instrumentation import attributes as names
 from instrumentation.events import OWN_LOGGER
@@ -21,18 +20,19 @@ from instrumentation.sender.sources import Source
 __all__ = ["Listener", "Place"]
 
 LAST_RECORDS: Final = 8  # kept of each process
-MAX_PROCESSES: Final = 256
+MAX_PROCESSES: Final = 1_024  # of which is known where they were and what they said last
 MAX_STAGES: Final = 4_096  # names of stages, to say which functions never became one
 MAX_RECORD_CHARACTERS: Final = 300
 INFO: Final = 20
 ERROR: Final = 40
-_level_of: Final = attrgetter("levelno")
 # A hung download prints a line every few seconds for ever: these do not count as a sign of life.
 _NO_SIGN_OF_LIFE: Final = frozenset(
     {"urllib3", "requests", "httpx", "httpcore", "http", "botocore", "boto3", "s3transfer", "aiohttp", "websockets"}
     | {"opentelemetry", "wandb", "sentry_sdk", "prometheus_client", "slack_sdk", "google", "azure", "grpc", "backoff"}
     | {"tenacity", "charset_normalizer", OWN_LOGGER}
 )
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +51,13 @@ class Listener:
     """The state of a run as its records show it."""
 
     last_heard: float = field(default_factory=time.monotonic)
-    has_spoken: bool = False
-    worst: int = 0
     errors: int = 0  # records of ERROR or above, ours not counted
-    records: int = 0
     stage: str = ""
     stages: set[str] = field(default_factory=set)  # all that began
     wandb_run: str = ""  # address of the W&B run that any of its processes told of last
     latest: dict[int, Entry] = field(default_factory=dict)  # by pid, its last record that says where it was
     recent: dict[int, deque[str]] = field(default_factory=dict)  # by pid, its last records
-    uncaught: dict[int, str] = field(default_factory=dict)  # by pid, the type of the exception that ended it
+    uncaught: set[str] = field(default_factory=set)  # types of the exceptions that ended processes
 
     def hear(self, entries: Sequence[Entry], source: Source) -> None:
         """Takes note of what a process told, in its order."""
@@ -68,22 +65,22 @@ class Listener:
         self.wandb_run = source.wandb_run or self.wandb_run
         for record in records:
             if record.is_urgent:
-                self._mark(record, source.pid)
+                self._mark(record)
         for record in reversed(records):
             if record.span_id or names.STAGE in record.attributes:
-                self.latest[source.pid] = record
+                _keep(self.latest, source.pid, record)
                 break
         for record in reversed(records):
             if record.levelno >= INFO and _is_sign_of_life(record.scope):
                 self.last_heard = time.monotonic()
-                self.has_spoken = True
                 break
-        of_program = [record for record in records if record.scope != OWN_LOGGER]
-        self.records += len(of_program)
-        self.worst = max([self.worst, *map(_level_of, of_program)])
-        self._remember([record.body for record in of_program if record.levelno >= INFO], source.pid)
+        said = [record.body for record in records if record.levelno >= INFO and record.scope != OWN_LOGGER]
+        if said:
+            last = self.recent.get(source.pid) or deque(maxlen=LAST_RECORDS)
+            last.extend(body[:MAX_RECORD_CHARACTERS] for body in said[-LAST_RECORDS:])
+            _keep(self.recent, source.pid, last)
 
-    def _mark(self, record: Entry, pid: int) -> None:
+    def _mark(self, record: Entry) -> None:
         """Takes note of an error, or of a step of the run."""
         attributes = record.attributes
         stage = str(attributes.get(names.STAGE, ""))
@@ -97,7 +94,7 @@ class Listener:
             return
         self.errors += record.levelno >= ERROR
         if attributes.get(names.UNCAUGHT):
-            self.uncaught[pid] = str(attributes.get(names.EXCEPTION_TYPE, ""))
+            self.uncaught.add(str(attributes.get(names.EXCEPTION_TYPE, "")))
 
     def place_of(self, pid: int) -> Place:
         """Where a process was when it spoke last."""
@@ -113,14 +110,13 @@ class Listener:
         """What a process said last, a line per record."""
         return "\n".join(self.recent.get(pid, ()))
 
-    def _remember(self, bodies: Sequence[str], pid: int) -> None:
-        if not bodies:
-            return
-        if pid not in self.recent:
-            if len(self.recent) >= MAX_PROCESSES:
-                del self.recent[next(iter(self.recent))]
-            self.recent[pid] = deque(maxlen=LAST_RECORDS)
-        self.recent[pid].extend(body[:MAX_RECORD_CHARACTERS] for body in bodies[-LAST_RECORDS:])
+
+def _keep(known: dict[int, T], pid: int, what: T) -> None:
+    """Notes it as the newest, for which the one that was not heard of for longest goes if there are too many."""
+    known.pop(pid, None)
+    known[pid] = what
+    if len(known) > MAX_PROCESSES:
+        del known[next(iter(known))]
 
 
 @lru_cache(1024)

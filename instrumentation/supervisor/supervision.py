@@ -215,7 +215,7 @@ class Supervision:
             cpu_seconds=program.cpu_seconds,
             tails=self._launch.output.tails(),
             last_records=self._listener.last_records(program.pid),
-            uncaught=sorted(set(self._listener.uncaught.values())),
+            uncaught=sorted(self._listener.uncaught),
             stage=self._listener.stage,
             log_path=str(self._log.path),
         )

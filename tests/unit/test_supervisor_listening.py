@@ -11,7 +11,7 @@ from instrumentation import attributes as names
 from instrumentation.events import OWN_LOGGER
 from instrumentation.sender.entry import LOG, SPAN, Entry
 from instrumentation.sender.sources import Source
-from instrumentation.supervisor.listening import Listener, Place
+from instrumentation.supervisor.listening import MAX_PROCESSES, Listener, Place
 
 STAGES = st.sampled_from(["", "fetch", "train"])
 ENTRIES = st.builds(
@@ -58,7 +58,7 @@ def test_a_hung_download_that_goes_on_printing_is_no_sign_of_life() -> None:
         [entry(scope="urllib3.connectionpool"), entry(scope="httpx"), entry(level=10)], Source.of({}, "c2", 7)
     )
 
-    assert (listener.last_heard, listener.has_spoken) == (5.0, False)
+    assert listener.last_heard == 5.0
 
 
 def test_what_the_supervisor_says_itself_is_no_record_of_the_program() -> None:
@@ -66,8 +66,21 @@ def test_what_the_supervisor_says_itself_is_no_record_of_the_program() -> None:
 
     listener.hear([entry(level=50, scope=OWN_LOGGER, body="killed"), entry(body="Fetched")], Source.of({}, "c3", 7))
 
-    assert (listener.records, listener.errors, listener.worst) == (1, 0, 20)
+    assert listener.errors == 0
     assert listener.last_records(7) == "Fetched"
+
+
+def test_of_very_many_processes_those_are_known_that_were_heard_last() -> None:
+    listener = Listener()
+    sources = [Source.of({}, f"m{pid}", pid) for pid in range(1, 3 * MAX_PROCESSES)]
+
+    for source in sources:
+        listener.hear([entry(body="main", **{names.STAGE: "all"})], sources[0])
+        listener.hear([entry(body="worker", **{names.STAGE: "one"})], source)
+
+    assert (listener.last_records(1)[-4:], listener.place_of(1)) == ("main", Place(stage="all"))
+    assert (listener.last_records(2), listener.place_of(2)) == ("", Place())
+    assert len(listener.recent) == len(listener.latest) == MAX_PROCESSES
 
 
 def test_a_process_is_where_its_last_record_that_says_so_was() -> None:
