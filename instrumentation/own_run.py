@@ -26,6 +26,7 @@ from instrumentation.child._pipeline_alerts_child.context import parse_tracepare
 from instrumentation.child._pipeline_alerts_child.values import describe
 from instrumentation.journal import Journal, current
 from instrumentation.misuse import say_once, text_of
+from instrumentation.moments import now_ns_after
 from instrumentation.sender.own_redaction import OwnRedaction
 from instrumentation.settings import DEFAULT_PIPELINE, Settings, resource_of
 
@@ -118,7 +119,7 @@ class _Run:
         self.pid = os.getpid()
         self.pipeline = settings.pipeline or _script_name()
         self.run_id = settings.run_id or new_run_id(time.time())
-        self.started_ns = time.time_ns()
+        self.started, self.started_ns = time.monotonic(), time.time_ns()
         trace_id, self.parent_id = parse_traceparent(os.environ.get(contract.ENV_TRACEPARENT, ""))
         self.trace_id, self.span_id = trace_id or secrets.token_hex(16), secrets.token_hex(8)
         here = working_folder()
@@ -203,10 +204,10 @@ class _Run:
         error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
         is_failure = error is not None and not hasattr(sys, "ps1")
         result = names.RESULT_FAILURE if is_failure else names.RESULT_SUCCESS
-        now_ns = time.time_ns()
+        end_ns = now_ns_after(self.started_ns, time.monotonic() - self.started)
         facts: dict[str, object] = {
             names.RUN_RESULT: result,
-            names.DURATION: round((now_ns - self.started_ns) / 1e9, 3),
+            names.DURATION: round((end_ns - self.started_ns) / 1e9, 3),
             names.LOG_PATH: str(self.sender.report().log_path),
         }
         self._tell("%s ended: %s", [self.pipeline, result], names.EVENT_RUN_END, facts)
@@ -218,7 +219,7 @@ class _Run:
             name=f"RUN {self.pipeline}",
             kind=_SERVER_SPAN,
             start_ns=self.started_ns,
-            end_ns=now_ns,
+            end_ns=end_ns,
             is_error=is_failure,
             attributes=facts,
         )

@@ -24,6 +24,7 @@ from instrumentation.child._pipeline_alerts_child.names import POOL_MODULES
 from instrumentation.child._pipeline_alerts_child.values import describe
 from instrumentation.journal import Journal, current
 from instrumentation.misuse import say_once, text_of
+from instrumentation.moments import now_ns_after
 from instrumentation.place import Active, Stay, current_stage, current_trace, innermost, outwards, parent_of
 from instrumentation.running import journal as open_journal
 from instrumentation.wrapping import as_stage
@@ -172,7 +173,7 @@ class Stage:
         level = ERROR if is_failure and error is not None and not _is_told(error, active) else INFO
         shown = error if level == ERROR else None
         self._tell(journal, active, level, f"%s ended: {result}", names.EVENT_STAGE_END, facts, shown)
-        now_ns = time.time_ns()
+        now_ns = now_ns_after(active.started_ns, duration)
         where = {names.STAGE: active.name, names.STAGE_RUN_ID: active.run_id, names.MODEL_NAME: active.model}
         where[names.WANDB_RUN_URL] = wandb.active_run_url()
         journal.append(

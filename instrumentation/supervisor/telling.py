@@ -9,6 +9,7 @@ from typing import Final
 
 from instrumentation import attributes as names
 from instrumentation import events
+from instrumentation.moments import now_ns_after
 from instrumentation.redaction import scrub_arguments
 from instrumentation.supervisor.descendants import Death, Unreached
 from instrumentation.supervisor.ending import CRITICAL, ERROR, INFO, WARNING, Ending, describe_seconds
@@ -193,7 +194,9 @@ class Teller:
         self._end(facts, "" if ending.is_success else ending.words)
 
     def _end(self, facts: Mapping[str, object], trouble: str) -> None:
-        duration = (time.time_ns() - self._launch.started_ns) / 1e9
+        launch = self._launch
+        end_ns = now_ns_after(launch.started_ns, time.monotonic() - launch.started)
+        duration = (end_ns - launch.started_ns) / 1e9
         self._tell(
             INFO,
             "%s ended: %s after %s",
@@ -203,13 +206,13 @@ class Teller:
         )
         line = events.span_line(
             self._journal.next_number(),
-            trace_id=self._launch.trace_id,
-            span_id=self._launch.span_id,
-            parent_id=self._launch.parent_span,
+            trace_id=launch.trace_id,
+            span_id=launch.span_id,
+            parent_id=launch.parent_span,
             name=f"RUN {self._pipeline}",
             kind=_SERVER_SPAN,
-            start_ns=self._launch.started_ns,
-            end_ns=time.time_ns(),
+            start_ns=launch.started_ns,
+            end_ns=end_ns,
             is_error=bool(trouble),
             status_message=trouble,
             attributes={name: value for name, value in facts.items() if value not in (None, "")},

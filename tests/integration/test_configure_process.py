@@ -159,6 +159,30 @@ def test_a_program_whose_folder_was_removed_is_followed_too(
     assert "boom" in bodies(receiver)
 
 
+SET_BACK = "import time; now = time.time_ns; time.time_ns = lambda: now() - 3600 * 10**9"
+OWN_RUN = f"import instrumentation\ninstrumentation.configure('n')\n{SET_BACK}\n"
+UNDER_RUN = f"""
+from instrumentation.supervisor import command, supervision
+from instrumentation.supervisor.arguments import Arguments
+follow = supervision.Supervision.run
+def set_back(*args):
+    exec({SET_BACK!r}, globals())
+    return follow(*args)
+supervision.Supervision.run = set_back
+command.run(Arguments(['true'], 'n'))
+"""
+
+
+@pytest.mark.parametrize("program", [OWN_RUN, UNDER_RUN], ids=["configure", "run"])
+def test_a_clock_that_is_set_back_makes_no_run_end_before_it_began(
+    environ: dict[str, str], receiver: Receiver, program: str
+) -> None:
+    run_and_ship(environ, program)
+
+    (span,) = receiver.spans()
+    assert span.end_time_unix_nano >= span.start_time_unix_nano
+
+
 def test_under_run_it_does_nothing_a_second_time(environ: dict[str, str], receiver: Receiver) -> None:
     program = "import logging, instrumentation\ninstrumentation.configure('n')\nlogging.error('once')"
     command = [sys.executable, "-m", "alert_bridge.cli", "run", "--", sys.executable, "-c", program]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,6 +43,17 @@ def test_a_stage_is_a_start_an_end_a_span_and_a_duration(journal: Journal) -> No
     assert (point["na"], point["un"]) == ("cicd.pipeline.task.duration", "s")
     assert current_stage() == ""
     assert current_trace() is None
+
+
+def test_a_clock_that_is_set_back_makes_no_stage_end_before_it_began(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = time.time_ns()
+    with stage("train"):
+        monkeypatch.setattr(time, "time_ns", lambda: before - 3600 * 10**9)
+
+    (span,) = lines(journal, "span")
+    assert span["te"] >= span["t"] >= before
 
 
 def test_the_innermost_stage_tells_the_failure_and_the_others_only_that_they_failed(journal: Journal) -> None:
