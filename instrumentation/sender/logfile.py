@@ -20,6 +20,7 @@ __all__ = ["RunLog", "keep_within", "log_path"]
 ROTATE_BYTES: Final = 67_108_864
 MAX_PARTS: Final = 20  # of one run; a flood overwrites its own middle, not the beginning
 HOLD_NS: Final = 150_000_000  # lines wait this long, so that those of other processes find their place
+MAX_HELD: Final = 50_000  # lines that wait, whatever their times: a program may live in the future, as its tests do
 _WORST_SUFFIX: Final = ".worst"
 # How long a run's log stays, by the worst level it reached: days.
 KEEP_DAYS: Final = {50: 180, 40: 180, 30: 90, 20: 30, 0: 30}
@@ -55,7 +56,9 @@ class RunLog:
         """Writes what is old enough, or all of it."""
         pending = self._pending
         pending.sort(key=_time_of)
-        count = len(pending) if everything else bisect.bisect_right(pending, now_ns - HOLD_NS, key=_time_of)
+        count = len(pending)
+        if not everything and count <= MAX_HELD:
+            count = bisect.bisect_right(pending, now_ns - HOLD_NS, key=_time_of)
         ready = [line for _, _, line in pending[:count]]
         del pending[:count]
         if not ready:

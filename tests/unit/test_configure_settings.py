@@ -13,7 +13,7 @@ import pytest
 
 from instrumentation import manifest
 from instrumentation.revision import git_revision
-from instrumentation.sender.logfile import RunLog, keep_within, log_path
+from instrumentation.sender.logfile import MAX_HELD, RunLog, keep_within, log_path
 from instrumentation.settings import KNOWN, PREFIX, Settings, resource_of, state_home
 
 DAY_S = 86_400
@@ -135,6 +135,15 @@ def test_a_level_that_a_full_disk_kept_from_being_noted_disturbs_nobody_and_may_
     keep_within(tmp_path, 1 << 20, now=time.time() + 100 * DAY_S)
 
     assert [path.name for path in folder.glob("*.jsonl")] == ["torn.jsonl"]
+
+
+def test_lines_of_the_future_do_not_fill_memory(tmp_path: Path) -> None:
+    log = RunLog(tmp_path / "x.jsonl")
+    for _ in range(3):
+        log.add([(9_000_000_000_000_000_000, 20, "x")] * MAX_HELD)
+        log.flush(1_000_000_000)
+
+    assert log.path.stat().st_size >= 2 * MAX_HELD * len("x\n")
 
 
 def test_logs_are_kept_by_the_worst_level_that_their_run_reached(tmp_path: Path) -> None:
