@@ -18,7 +18,6 @@ __all__ = [
     "is_secret_key",
     "scrub_arguments",
     "scrub_attributes",
-    "scrub_emails",
     "scrub_new_text",
     "scrub_text",
     "scrub_value",
@@ -202,7 +201,6 @@ _RULES: Final = (
     _Rule("\\", ("users\\",), re.compile(r"(?i)\b[a-z]:\\{1,2}Users\\{1,2}[^\\\s:;,\"'<>()\[\]]{1,64}"), "~"),
     _Rule("/", ("/root",), re.compile(r"/root(?:(?<=file:///root)|(?<![\w./~-]/root))(?=[/\s:;,\"')\]]|$)"), "~"),
 )
-_EMAIL: Final = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 _SECRET_KEY: Final = re.compile(rf"(?i)(?:{_STRONG})|(?:{_WEAK}|[a-z0-9]token)$|\bdsn$")
 
 
@@ -284,11 +282,6 @@ _scrub_cached = lru_cache(_CACHE_ENTRIES)(scrub_new_text)
 def scrub_text(text: str) -> str:
     """The text with secrets replaced by ``[redacted]`` and home folders by ``~``; twice is the same as once."""
     return _scrub_cached(text) if len(text) <= _CACHE_MAX_CHARACTERS else scrub_new_text(text)
-
-
-def scrub_emails(text: str) -> str:
-    """The text with e-mail addresses replaced, for places where a person's address is nobody's business."""
-    return _EMAIL.sub(MARK, text) if "@" in text else text
 
 
 @lru_cache(_CACHE_ENTRIES)

@@ -10,7 +10,7 @@ from typing import Final
 from instrumentation import attributes as names
 from instrumentation.supervisor.memory import Memory
 
-__all__ = ["CRITICAL", "ERROR", "INFO", "TIMEOUT_EXIT_CODE", "WARNING", "Ending", "describe_bytes", "describe_seconds"]
+__all__ = ["CRITICAL", "ERROR", "INFO", "TIMEOUT_EXIT_CODE", "WARNING", "Ending", "describe_seconds"]
 
 INFO: Final = 20
 WARNING: Final = 30
@@ -159,10 +159,3 @@ def describe_seconds(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-def describe_bytes(size: int) -> str:
-    """A size as people say it: `812 MiB`, `7.9 GiB`."""
-    if size < 1 << 30:
-        return f"{size / (1 << 20):.0f} MiB"
-    return f"{size / (1 << 30):.1f} GiB"

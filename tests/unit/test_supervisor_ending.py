@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from instrumentation.supervisor.ending import CRITICAL, ERROR, INFO, WARNING, Ending, describe_bytes, describe_seconds
+from instrumentation.supervisor.ending import CRITICAL, ERROR, INFO, WARNING, Ending, describe_seconds
 from instrumentation.supervisor.memory import Memory
 from instrumentation.supervisor.naming import name_of
 from instrumentation.supervisor.output import last_lines
@@ -107,10 +107,6 @@ def test_a_run_without_a_name_is_called_after_its_script(
 )
 def test_a_duration_reads_as_people_say_it(seconds: float, words: str) -> None:
     assert describe_seconds(seconds) == words
-
-
-def test_a_size_reads_as_people_say_it() -> None:
-    assert (describe_bytes(812 << 20), describe_bytes(int(7.9 * (1 << 30)))) == ("812 MiB", "7.9 GiB")
 
 
 def test_the_last_lines_leave_out_what_a_progress_bar_wrote_over() -> None:
