@@ -148,7 +148,10 @@ def _end_like(ending: Ending) -> NoReturn:
 
 
 def _last_line(pipeline: str, outcome: Outcome, endpoint: str) -> str:
+    from instrumentation.redaction import scrub_text
+
     report = outcome.report
+    endpoint = scrub_text(endpoint)
     parts = [pipeline if outcome.ending.is_success else f"{pipeline} {outcome.ending.words}"]
     if outcome.errors:
         parts.append(f"{outcome.errors} error{'' if outcome.errors == 1 else 's'}")

@@ -126,6 +126,14 @@ def test_a_terminal_stays_a_terminal_and_gets_one_last_line_only_if_something_fa
     assert end == b""
 
 
+def test_the_last_line_has_no_password_of_the_receiver(environ: dict[str, str]) -> None:
+    given = {**environ, "PIPELINE_ALERTS_ENDPOINT": environ["PIPELINE_ALERTS_ENDPOINT"].replace("//", "//kim:s3cret@")}
+
+    _, shown = on_a_terminal(given, [*RUN, "--", "false"])
+
+    assert b" http://kim:[redacted]@127.0.0.1:" in shown
+
+
 DESCRIPTORS = """
 import os, sys
 streams = [(fd, f'/proc/self/fd/{fd}') for fd in range(3)]
