@@ -14,7 +14,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
-from types import FrameType
 
 import uvicorn
 
@@ -26,7 +25,7 @@ from alert_bridge.outbox import Courier, Office, Upkeep, begin, revive
 from alert_bridge.outbox.trouble import operator, report, trouble_event
 from alert_bridge.policy.load import packaged_path
 from alert_bridge.service.app import Doors, application
-from alert_bridge.service.arrivals import serving
+from alert_bridge.service.arrivals import end_by_signal, serving
 from alert_bridge.service.gauges import Gauges
 from alert_bridge.service.relay import Relay
 from alert_bridge.service.rulebook import Rulebook
@@ -64,11 +63,10 @@ def run(settings: ServiceSettings, listening: socket.socket, environ: Mapping[st
     states = channel_states(environ)
     store = ControlStore(settings.state)
     bridge = _Bridge(settings, store, states, listening.getsockname()[1], environ)
-    signal.signal(signal.SIGTERM, _ignore)  # uvicorn raises it again when it has ended; then our own end follows
-    signal.signal(signal.SIGINT, _ignore)
+    server = _Server(serving(bridge.app), bridge)
+    end_by_signal(server)
     signal.signal(signal.SIGHUP, lambda _number, _frame: threading.Thread(target=bridge.reload, daemon=True).start())
     bridge.start()
-    server = _Server(serving(bridge.app), bridge)
     try:
         server.run(sockets=[listening])
     finally:
@@ -267,7 +265,3 @@ class _Bridge:
             self._refused_told_at = 0
         else:
             self.wake(channels)
-
-
-def _ignore(_number: int, _frame: FrameType | None) -> None:
-    """Our end comes after uvicorn's, not by the signal itself."""

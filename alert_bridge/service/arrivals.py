@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import signal
 from collections.abc import Sequence
+from types import FrameType
 
 import h11
 import uvicorn
@@ -15,7 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from alert_bridge.errors import StoreBusy, TooLarge
 from alert_bridge.otlp import DEFAULT
 
-__all__ = ["Arrivals", "Impatient", "has_token", "serving"]
+__all__ = ["Arrivals", "Impatient", "end_by_signal", "has_token", "serving"]
 
 DRAINED_BYTES = 64 * 1024 * 1024
 ARRIVING_BYTES_MOST = 128 * 1024 * 1024  # of all bodies that are not complete yet
@@ -132,3 +134,16 @@ def serving(app: Starlette) -> uvicorn.Config:
         timeout_graceful_shutdown=1,
         server_header=False,
     )
+
+
+def end_by_signal(server: uvicorn.Server) -> None:
+    """Have SIGTERM and SIGINT end the server, also while what it serves is still being prepared.
+
+    uvicorn obeys them only while it serves, and raises them again when it has ended: then our own end follows.
+    """
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)

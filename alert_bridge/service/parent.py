@@ -28,7 +28,7 @@ __all__ = ["serve"]
 
 ROLES = (TELEMETRY, ALERTS)  # in this order, so that the second finds the first when it says that it is ready
 BACKLOG = 512
-TAKEOVER_WAIT_S = 3.0  # a bridge that was just killed needs a moment to let go of its address and its state
+TAKEOVER_WAIT_S = 5.0  # as long as what is left of a bridge that was killed may take to let go of its address and state
 TAKEOVER_LOOK_S = 0.02
 STOP_WITHIN_S = 2.7  # then a process is ended the hard way
 FIRST_RESTART_WAIT_S = 0.1

@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 
 import uvicorn
 from starlette.applications import Starlette
@@ -30,7 +29,7 @@ from alert_bridge.otlp import response
 from alert_bridge.policy.load import load
 from alert_bridge.policy.model import Policy
 from alert_bridge.service.answers import bad, busy
-from alert_bridge.service.arrivals import Arrivals, has_token, serving
+from alert_bridge.service.arrivals import Arrivals, end_by_signal, has_token, serving
 from alert_bridge.service.handover import Handover, is_alarming, is_promoted
 from alert_bridge.service.keeper import Keeper
 from alert_bridge.service.rulebook import first_policy
@@ -174,9 +173,6 @@ def run(
     """
     sys.setswitchinterval(THREAD_SWITCH_S)
     rules = Rules(settings)
-    # uvicorn raises SIGTERM again when it has ended; then our own end follows.
-    signal.signal(signal.SIGTERM, _ignore)
-    signal.signal(signal.SIGINT, _ignore)
     # Beside the loop: a large file takes seconds.
     signal.signal(signal.SIGHUP, lambda _number, _frame: threading.Thread(target=rules.reload, daemon=True).start())
     store = TelemetryStore(settings.state)
@@ -189,11 +185,12 @@ def run(
         on_refused=lambda: keeper.totals.update(handover_refused=1),
     )
     app = application(Doors(keeper, rules, handover, settings.tokens, time.time_ns))
+    server = uvicorn.Server(serving(app))
+    end_by_signal(server)
     local = _bind(socket_path)
     keeper.start()
     sweeper.start()
     threading.Thread(target=handover.load, name="loading", daemon=True).start()
-    server = uvicorn.Server(serving(app))
     try:
         server.run(sockets=[local] if listening is None else [local, listening])
     finally:
@@ -221,7 +218,3 @@ def _reachable(host: str) -> str:
     """How a process on the same machine reaches what listens on this host."""
     everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - recognised, not bound
     return everywhere.get(host, f"[{host}]" if ":" in host else host)
-
-
-def _ignore(_number: int, _frame: FrameType | None) -> None:
-    """Our end comes after uvicorn's, not by the signal itself."""

@@ -6,6 +6,8 @@ import contextlib
 import json
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from contextlib import closing
@@ -28,7 +30,7 @@ from tests.servers.otlp_client import (
     span,
     spans_request,
 )
-from tests.servers.telemetry_process import TelemetryProcess
+from tests.servers.telemetry_process import POLICY, TelemetryProcess
 
 
 @pytest.fixture
@@ -172,6 +174,34 @@ def test_sigterm_ends_it_after_what_was_taken(process):
     assert process.reader.record("u1") is not None
 
 
+EARLY = """
+import os, signal, sys
+from pathlib import Path
+from alert_bridge.service import telemetry
+from alert_bridge.service.settings import ServiceSettings
+
+bind = telemetry._bind
+
+def bind_late(path):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return bind(path)
+
+telemetry._bind = bind_late
+policy, state = map(Path, sys.argv[1:])
+settings = ServiceSettings(policy=policy, state=state, host="127.0.0.1", port=1, public_url="")
+telemetry.run(settings, settings.telemetry_socket)
+"""
+
+
+def test_sigterm_before_it_listens_ends_it_too(tmp_path):
+    policy = tmp_path / "alerting.yaml"
+    policy.write_text(POLICY, encoding="utf-8")
+
+    ended = subprocess.run([sys.executable, "-c", EARLY, policy, tmp_path / "state"], timeout=START_WITHIN_S)
+
+    assert ended.returncode == 0
+
+
 def test_it_starts_over_the_socket_of_one_that_was_killed(process):
     process.start().end(signal.SIGKILL)
 
@@ -196,7 +226,7 @@ def test_another_process_reads_while_this_one_writes(process):
     def has_seen_it_grow() -> bool:
         run = process.reader.run("run-1")
         if run is not None:
-            seen.append((run.records, len(process.reader.run_log("run-1", before=10_000).records)))
+            seen.append((run.records, len(process.reader.run_log("run-1", before=run.records).records)))
         return len({counted for counted, _ in seen}) >= 5
 
     try:
