@@ -51,7 +51,7 @@ class Sink:
     """Listens on a free loopback port. A context manager; every request is kept, then answered."""
 
     def __init__(self, answer: Callable[[Request], Answer] = lambda _: Answer(), port: int = 0) -> None:
-        """`answer` decides on each request, in the thread that serves it. `port` 0: any free one."""
+        """`answer` decides on each request, at once and on one after the other. `port` 0: any free one."""
         sink = self
         self.answer = answer
         self._arrived = threading.Condition()
@@ -64,8 +64,7 @@ class Sink:
                 content = self.rfile.read(int(self.headers.get("Content-Length", "0")))
                 body = gzip.decompress(content) if self.headers.get("Content-Encoding") == "gzip" else content
                 request = Request(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
-                answer = sink.answer(request)
-                sink._keep(request)
+                answer = sink._taken(request)
                 time.sleep(answer.delay_seconds)
                 self.send_response(answer.status)
                 for name, value in answer.headers.items():
@@ -115,10 +114,13 @@ class Sink:
         self._thread.join()
         self._server.server_close()
 
-    def _keep(self, request: Request) -> None:
+    def _taken(self, request: Request) -> Answer:
+        # One step: who sees what the answer changed sees the request, too.
         with self._arrived:
+            answer = self.answer(request)
             self._requests.append(request)
             self._arrived.notify_all()
+        return answer
 
 
 class _Server(ThreadingHTTPServer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,8 @@ def test_an_error_is_told_once_although_both_lanes_bring_it_and_an_info_never(tm
         send(collector, "reconcile refused to publish")
 
         wait_for(lambda: told(bridge, "reconcile refused to publish") == 1, WITHIN_SECONDS)
+        wait_for(lambda: is_stored(bridge, "nothing to see") and is_stored(bridge, "reconcile refused"), WITHIN_SECONDS)
+        assert told(bridge, "reconcile refused to publish") == 1
         assert told(bridge, "nothing to see") == 0
         assert "Dropping data" not in collector.log.read_text()
 
@@ -83,7 +86,8 @@ def test_a_collector_that_starts_before_the_bridge_disturbs_nobody_with_that(tmp
             wait_for(lambda: is_stored(bridge, complaint) and is_stored(bridge, "reconcile refused"), WITHIN_SECONDS)
             wait_for(lambda: told(bridge, "reconcile refused to publish") == 1, WITHIN_SECONDS)
 
-            incidents = bridge.reader().incidents(open_only=False)
+            with closing(bridge.reader()) as reader:
+                incidents = reader.incidents(open_only=False)
             assert [incident.title for incident in incidents] == ["reconcile refused to publish"]
 
 

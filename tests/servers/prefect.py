@@ -39,7 +39,7 @@ class TaskRun:
     id: str
     name: str
     state: str
-    started: datetime
+    started: datetime | None
     ended: datetime | None
     message: str
     states: tuple[str, ...]  # of its history, oldest first
@@ -47,7 +47,10 @@ class TaskRun:
 
 @dataclass(frozen=True)
 class Picture:
-    """One flow run with everything that hangs on it. Task runs by name; a name that comes twice gets `#2`."""
+    """One flow run with everything that hangs on it, as far as the server has recorded it.
+
+    Task runs by name; a name that comes twice gets `#2`. Prefect records their rows, states and times one by one.
+    """
 
     id: str
     name: str
@@ -151,7 +154,7 @@ class PrefectServer:
         (found,) = self.flow_runs(name)
         run = found["id"]
         about = {"flow_runs": {"id": {"any_": [run]}}}
-        rows = sorted(self.task_runs(run), key=lambda row: row["start_time"])
+        rows = sorted(self.task_runs(run), key=lambda row: row["start_time"] or "")
         names = _distinct(rows)
         logs = self._all("logs/filter", {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC"})
         artifacts: dict[str, list[Any]] = {}
@@ -162,12 +165,15 @@ class PrefectServer:
             id=run,
             name=name,
             state=found["state_name"],
-            message=found["state"]["message"] or "",
+            message=(found["state"] or {}).get("message") or "",
             tags=tuple(found["tags"]),
             states=tuple(row["type"] for row in self._get(f"flow_run_states/?flow_run_id={run}")),
             tasks={names[row["id"]]: self._task(row) for row in rows},
             parents={
-                task: names[told["__parents__"][0]["id"]] for task, told in inputs.items() if told.get("__parents__")
+                task: names[parent["id"]]
+                for task, told in inputs.items()
+                for parent in (told.get("__parents__") or [])[:1]
+                if parent["id"] in names
             },
             upstream={
                 task: frozenset(names[each["id"]] for each in told["upstream"] if each["id"] in names)
@@ -194,6 +200,10 @@ class PrefectServer:
     def events(self, flow_run: str) -> list[dict[str, Any]]:
         """Our own events in the feed of a flow run; the server writes them down every few seconds."""
         about = {"related": {"id": [f"prefect.flow-run.{flow_run}"]}, "event": {"prefix": ["pipeline-alerts."]}}
+        return self.events_like(about)
+
+    def events_like(self, about: dict[str, Any]) -> list[dict[str, Any]]:
+        """The first events of the feed that a filter lets through."""
         answer = self.client.post("events/filter", json={"filter": about, "limit": 50})
         assert answer.status_code == 200, answer.text
         return answer.json()["events"]
@@ -203,8 +213,8 @@ class PrefectServer:
         mark = {"id": str(uuid.uuid4()), "occurred": datetime.now(UTC).isoformat(), "event": "tests.mark"}
         answer = self.client.post("events", json=[{**mark, "resource": {"prefect.resource.id": "tests.mark"}}])
         assert answer.status_code == 204, answer.text
-        about, deadline = {"filter": {"id": {"id": [mark["id"]]}}}, time.monotonic() + RECORDED_WITHIN_S
-        while not self.client.post("events/filter", json=about).json()["events"]:
+        about, deadline = {"id": {"id": [mark["id"]]}}, time.monotonic() + RECORDED_WITHIN_S
+        while not self.events_like(about):
             assert time.monotonic() < deadline, "the server records no events"
             time.sleep(POLL_S)
 
@@ -214,9 +224,9 @@ class PrefectServer:
             id=row["id"],
             name=row["name"],
             state=row["state_name"],
-            started=_moment(row["start_time"]),
+            started=_moment(row["start_time"]) if row["start_time"] else None,
             ended=_moment(row["end_time"]) if row["end_time"] else None,
-            message=(row["state"] or {}).get("message") or "",  # its row may come before its state
+            message=(row["state"] or {}).get("message") or "",
             states=tuple(state["type"] for state in history),
         )
 

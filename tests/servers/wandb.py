@@ -65,8 +65,7 @@ class WandbServer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._script.hang_s = 0.0
-        self._script.changed.set()
+        self.hang(0.0)
         self._server.shutdown()
         self._server.server_close()
 
@@ -75,9 +74,11 @@ class WandbServer:
         self._script.status = status
 
     def hang(self, seconds: float) -> None:
-        """Wait so long before each answer."""
+        """Wait so long before each answer; 0: nobody waits any more."""
         self._script.hang_s = seconds
-        if not seconds:
+        if seconds:
+            self._script.changed.clear()
+        else:
             self._script.changed.set()
 
     @property
@@ -134,7 +135,6 @@ class _Handler(BaseHTTPRequestHandler):
         script = self._script
         script.requests.append(Request(self.command, self.path, dict(self.headers), body, time.monotonic()))
         if script.hang_s:
-            script.changed.clear()
             script.changed.wait(script.hang_s)
         if script.status != 200:
             script.refused += 1
