@@ -109,6 +109,7 @@ class _Run:
 
     def __init__(self, settings: Settings, redact: Callable[[str], str] | None = None) -> None:
         from instrumentation.revision import git_revision
+        from instrumentation.sender import linger
         from instrumentation.sender.folder import bind_poke, new_run_id
         from instrumentation.sender.logfile import RunLog, log_path
         from instrumentation.sender.opening import open_run
@@ -147,15 +148,16 @@ class _Run:
         # Stages and records of this process belong to the run's trace, and so do its subprocesses.
         self._traceparent_before = os.environ.get(contract.ENV_TRACEPARENT)
         os.environ[contract.ENV_TRACEPARENT] = f"00-{self.trace_id}-{self.span_id}-01"
-        self._is_over = threading.Event()
         capture.begin(self.journal)
         running.begin(self.journal)
         self._tell("%s started", [self.pipeline], names.EVENT_RUN_START, {})
         for problem in problems:
             self._tell("A setting of pipeline-alerts is wrong: %s", [problem], "", {}, WARNING)
         self.sender.start()
-        for target, name in ((self._tell_manifest, "manifest"), (self._guard, "guardian")):
-            threading.Thread(target=target, name=f"pipeline-alerts-{name}", daemon=True).start()
+        threading.Thread(target=self._tell_manifest, name="pipeline-alerts-manifest", daemon=True).start()
+        if self.settings.linger_seconds:
+            with contextlib.suppress(Exception):  # then nobody ships what a kill leaves, until the next run
+                linger.stand_by(self.folder.path, self.settings, os.environ, GUARDIAN_AFTER_S)
         atexit.register(self._at_exit)
         with contextlib.suppress(RuntimeError):  # the main thread has ended, and others go on
             hooks.install()  # after the line above, so that the last exception is written before it is shipped
@@ -183,14 +185,6 @@ class _Run:
             folders = manifest.own_package_folders()
             made_of = manifest.collect(sys.orig_argv, os.environ, Path.cwd(), folders)
             self._tell("%s is made of this", [self.pipeline], names.EVENT_RUN_MANIFEST, made_of)
-
-    def _guard(self) -> None:
-        """A process that ships what is left should this one be killed; it sleeps until then."""
-        from instrumentation.sender import linger
-
-        with contextlib.suppress(Exception):  # the same
-            if not self._is_over.wait(GUARDIAN_AFTER_S) and self.settings.linger_seconds:
-                linger.start(self.folder.path, self.settings, os.environ)
 
     def _at_exit(self) -> None:
         if os.getpid() == self.pid:  # not in a forked child, whose parent goes on
@@ -224,7 +218,6 @@ class _Run:
             attributes=facts,
         )
         self.journal.append(line)
-        self._is_over.set()
         running.end()
         self.journal.close()
         if self._traceparent_before is None:
@@ -235,9 +228,7 @@ class _Run:
         if report.is_complete and not report.refused and not linger.has_writers(self.folder.path):
             self.folder.remove()
         else:
-            self.folder.unlock()
-            if self.settings.linger_seconds:
-                linger.start(self.folder.path, self.settings, os.environ)
+            self.folder.unlock()  # for the guardian
         if self.poke is not None and self.poke_path is not None:
             self.poke.close()
             with contextlib.suppress(OSError):

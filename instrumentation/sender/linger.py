@@ -1,11 +1,13 @@
 """Goes on shipping when the command has ended: a process of its own, quiet, that ends when all of a run is received.
 
-Started only if something is left: a receiver that was away, or descendants that outlive their program.
+Started only if something is left: a receiver that was away, or descendants that outlive their program. Without a parent
+it stands by from the start, for a program that is killed can start nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -21,7 +23,7 @@ from instrumentation.sender.own_redaction import load
 from instrumentation.sender.sender import Report, Sender, collect_seldom
 from instrumentation.settings import Settings
 
-__all__ = ["ship_folder", "start"]
+__all__ = ["ship_folder", "stand_by", "start"]
 
 _ROOT: Final = str(Path(__file__).resolve().parent.parent.parent)
 _PROGRAM: Final = (
@@ -31,6 +33,7 @@ _PROGRAM: Final = (
 _KEPT: Final = frozenset(
     {"PATH", "HOME", "LD_LIBRARY_PATH", "LANG", "TZ", "TMPDIR", "XDG_STATE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR"}
 )
+_LATER: Final = '(sleep "$1"; test -d "$2" && shift 2 && exec "$@") &'
 STDERR: Final = 2
 LOCK_LOOK_S: Final = 0.2
 MAX_ADOPTED: Final = 4  # at once, by one run
@@ -39,6 +42,27 @@ LOOK_EVERY_S: Final = 0.25
 
 def start(folder: Path, settings: Settings, environ: Mapping[str, str]) -> int:
     """Starts it, in a session of its own and with no stream of ours; returns its pid, 0 if it could not start."""
+    return _spawn(_argv(folder), settings, environ)
+
+
+def stand_by(folder: Path, settings: Settings, environ: Mapping[str, str], after_s: float) -> None:
+    """Starts it after so many seconds, if the folder is still there: it ships what is left when this process is gone.
+
+    As nobody's child: a program that waits until none of its own is left would wait for it for ever.
+    """
+    pid = _spawn(["/bin/sh", "-c", _LATER, "sh", f"{after_s:g}", str(folder), *_argv(folder)], settings, environ)
+    if pid:
+        with contextlib.suppress(ChildProcessError):  # a handler of the program's waits for all
+            os.waitpid(pid, 0)
+    else:
+        start(folder, settings, environ)
+
+
+def _argv(folder: Path) -> list[str]:
+    return [sys.executable, "-I", "-c", _PROGRAM, _ROOT, str(folder)]
+
+
+def _spawn(argv: list[str], settings: Settings, environ: Mapping[str, str]) -> int:
     kept = {
         name: value
         for name, value in environ.items()
@@ -53,12 +77,11 @@ def start(folder: Path, settings: Settings, environ: Mapping[str, str]) -> int:
         (os.POSIX_SPAWN_OPEN, 2, null, os.O_WRONLY, 0),
         *((os.POSIX_SPAWN_CLOSE, fd) for fd in _inherited()),
     ]
-    argv = [sys.executable, "-I", "-c", _PROGRAM, _ROOT, str(folder)]
     try:
-        return os.posix_spawn(sys.executable, argv, kept, file_actions=actions, setsid=True, setsigmask=())
+        return os.posix_spawn(argv[0], argv, kept, file_actions=actions, setsid=True, setsigmask=())
     except (OSError, NotImplementedError):
         try:
-            return os.posix_spawn(sys.executable, argv, kept, file_actions=actions, setpgroup=0, setsigmask=())
+            return os.posix_spawn(argv[0], argv, kept, file_actions=actions, setpgroup=0, setsigmask=())
         except OSError:
             return 0
 
@@ -151,4 +174,4 @@ def main(folder: str) -> None:
     os.chdir("/")
     with contextlib.suppress(OSError):
         os.nice(5)
-    ship_folder(Path(folder), settings, settings.linger_seconds, lock_within_s=settings.linger_seconds)
+    ship_folder(Path(folder), settings, settings.linger_seconds, lock_within_s=math.inf)  # it ends with who has it

@@ -261,8 +261,7 @@ def test_the_next_run_sees_to_what_an_earlier_one_left(environ: dict[str, str], 
 def test_a_guardian_ships_what_a_killed_notebook_leaves(environ: dict[str, str], receiver: Receiver) -> None:
     receiver.go_away()
     program = (
-        "import logging, instrumentation, os, threading\ninstrumentation.configure('n')\n"
-        "[one.join() for one in threading.enumerate() if one.name == 'pipeline-alerts-guardian']  # it is started\n"
+        "import logging, instrumentation, os\ninstrumentation.configure('n')\n"
         "logging.error('last words'); os.kill(os.getpid(), 9)"
     )
     run(lingering(environ), program)
@@ -270,3 +269,24 @@ def test_a_guardian_ships_what_a_killed_notebook_leaves(environ: dict[str, str],
     receiver.come_back()
 
     wait_for_record(receiver, lambda record: record.body.string_value == "last words")
+
+
+def test_a_program_that_waits_for_all_of_its_children_waits_for_none_of_ours(environ: dict[str, str]) -> None:
+    program = """
+import os, time, instrumentation
+from instrumentation import own_run
+instrumentation.configure("n")
+time.sleep(2 * own_run.GUARDIAN_AFTER_S)
+ended = []
+if os.fork() == 0:
+    os._exit(7)
+try:
+    while True:
+        ended.append(os.waitstatus_to_exitcode(os.wait()[1]))
+except ChildProcessError:
+    print(ended)
+"""
+
+    done = run(lingering(environ), program)
+
+    assert (done.stdout, done.stderr) == ("[7]\n", "")

@@ -274,6 +274,20 @@ def test_what_goes_on_shipping_finds_what_the_program_could_find(
     assert not folder.exists()
 
 
+def test_who_stands_by_waits_for_its_turn_longer_than_it_may_go_on_then(folder: Path) -> None:
+    linger_s = 0.5
+    run = RunFolder(folder)
+    run.lock()
+    with OtlpSink() as sink:
+        pid = linger.start(folder, Settings(endpoint=sink.url), {"PIPELINE_ALERTS_LINGER_SECONDS": str(linger_s)})
+        time.sleep(4 * linger_s)
+
+        assert os.waitpid(pid, os.WNOHANG) == (0, 0)
+
+        run.unlock()
+        os.waitpid(pid, 0)
+
+
 def test_torn_and_foreign_lines_do_not_stop_the_others(folder: Path, receiver: Receiver) -> None:
     writer = Writer(folder, "t0")
     first = writer.log("first")
