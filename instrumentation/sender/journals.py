@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 from instrumentation.child._pipeline_alerts_child.names import JOURNAL_SUFFIX, RESERVE_SUFFIX
 from instrumentation.sender.sources import Source
 
-__all__ = ["Journal", "Line", "load_offsets", "process_is_alive", "run_facts", "save_offsets"]
+__all__ = ["Journal", "Line", "expect", "load_offsets", "process_is_alive", "run_facts", "save_offsets"]
 
 CHUNK_BYTES: Final = 262_144  # read at a time
 MAX_LINE_BYTES: Final = 4_194_304  # a longer line is no line of ours: skipped and counted
@@ -182,6 +182,13 @@ class Journal:
         for line in lines[:2]:
             if b'"k":"proc"' in line.data or b'"k":"lost"' in line.data:
                 self.parse(line)
+
+
+def expect(folder: Path, pid: int) -> None:
+    """Keeps a run's folder for a process that may yet begin a journal, as long as it runs: by an empty one."""
+    with contextlib.suppress(OSError):
+        path = folder / f"{pid}-expected{JOURNAL_SUFFIX}"
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
 def find_journals(folder: Path) -> Iterator[Path]:

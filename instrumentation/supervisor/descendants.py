@@ -20,8 +20,19 @@ from pathlib import Path
 from typing import Any, Final
 
 from instrumentation.child._pipeline_alerts_child.context import parse_traceparent
+from instrumentation.child._pipeline_alerts_child.names import ENV_RUN_FOLDER
 from instrumentation.supervisor.memory import peak_of
-from instrumentation.supervisor.processes import argv_of, below, children_of, executable_of, is_python, zombie_status
+from instrumentation.supervisor.processes import (
+    argv_of,
+    below,
+    children_of,
+    environ_of,
+    everybody,
+    executable_of,
+    is_python,
+    is_shell,
+    zombie_status,
+)
 
 __all__ = ["Death", "Descendants", "Unreached"]
 
@@ -85,6 +96,7 @@ class Descendants:
     child_path: str
     program_pid: int = 0
     own_pids: Sequence[int] = ()  # what runs beside the program and is not of it
+    may_miss_orphans: bool = False  # the program ended so soon that what it left may not have fallen to us
     _watched: dict[int, _Watched] = field(default_factory=dict)
     _argv_of: dict[int, tuple[str, ...]] = field(default_factory=dict)
     _first_seen: dict[int, float] = field(default_factory=dict)
@@ -103,11 +115,6 @@ class Descendants:
         with contextlib.suppress(OSError, AttributeError):
             watched.pidfd = os.pidfd_open(pid)
         self._watched[pid] = watched
-
-    @property
-    def alive(self) -> list[int]:
-        """Pids of the watched processes that still run, as far as we saw."""
-        return [pid for pid in list(self._watched) if Path(f"/proc/{pid}").exists()]
 
     def peak_memory(self) -> int:
         """The largest peak among those that still run, in bytes."""
@@ -151,6 +158,15 @@ class Descendants:
         """The orphans, and all below them."""
         roots = self.orphans()
         return [*roots, *(pid for root in roots for pid in below(root))]
+
+    def expected(self, folder: Path) -> list[int]:
+        """Those of them that may yet begin a journal in the run's folder: a Python, or a shell that starts one."""
+        variable = f"{ENV_RUN_FOLDER}={folder}".encode()
+        return [
+            pid
+            for pid in (everybody() if self.may_miss_orphans else self.adopted())
+            if (is_python(executable := executable_of(pid)) or is_shell(executable)) and variable in environ_of(pid)
+        ]
 
     def _is_over(self, watched: _Watched) -> bool:
         if watched.pidfd >= 0:

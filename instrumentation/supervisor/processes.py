@@ -13,8 +13,11 @@ __all__ = [
     "below",
     "catches",
     "children_of",
+    "environ_of",
+    "everybody",
     "executable_of",
     "is_python",
+    "is_shell",
     "parents",
     "state_of",
     "zombie_status",
@@ -22,9 +25,18 @@ __all__ = [
 
 _STAT_STATE, _STAT_EXIT_CODE = 0, 49  # fields of `/proc/PID/stat` after the command's name (proc(5): 3 and 52)
 _PYTHON: Final = re.compile(r"^(?:python|pypy)[\d.]*$")
+_SHELL: Final = re.compile(r"^(?:\w{0,3}sh|busybox)$")
 _CAUGHT: Final = re.compile(rb"^SigCgt:\s+([0-9a-f]+)$", re.MULTILINE)
 _PARENT: Final = re.compile(rb"^PPid:\s+(\d+)$", re.MULTILINE)
 _STATE: Final = re.compile(rb"^State:\s+(.+)$", re.MULTILINE)
+
+
+def everybody() -> list[int]:
+    """The pids of all processes that are seen from here."""
+    try:
+        return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - thousands on some machines
+    except OSError:
+        return []
 
 
 def below(root: int) -> list[int]:
@@ -63,6 +75,11 @@ def is_python(executable: str) -> bool:
     return bool(_PYTHON.match(Path(executable).name))
 
 
+def is_shell(executable: str) -> bool:
+    """Whether an executable is a shell, by its name."""
+    return bool(_SHELL.match(Path(executable).name))
+
+
 def executable_of(pid: int) -> str:
     """The file that it runs."""
     try:
@@ -79,6 +96,14 @@ def argv_of(pid: int) -> tuple[str, ...]:
         )
     except OSError:
         return ()
+
+
+def environ_of(pid: int) -> list[bytes]:
+    """What it was started with: `name=value` each."""
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
 
 
 def catches(pid: int, number: int) -> bool:

@@ -130,14 +130,15 @@ class Program:
         if info.si_pid == self.pid and not is_from_kernel:  # its own `kill 0`; it already has it
             return
         end = signal.sigtimedwait({signal.SIGCHLD}, GROUP_SIGNAL_WAIT_S)
-        if end is not None and self._is_over():
+        if end is not None and self.is_over():
             return
         if self.bystander is not None and self.bystander.got(number):
             signal.sigtimedwait({number}, 0)  # `timeout` sends it to us, and then to all
             return
         self.send(number)
 
-    def _is_over(self) -> bool:
+    def is_over(self) -> bool:
+        """Whether it ended, seen or not."""
         return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def _collect(self, orphans: list[tuple[int, int, int]]) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from instrumentation import manifest
 from instrumentation.child._pipeline_alerts_child import names as contract
 from instrumentation.sender import linger
+from instrumentation.sender.journals import expect
 from instrumentation.sender.logfile import RunLog, keep_within, log_path
 from instrumentation.sender.own_redaction import OwnRedaction, load
 from instrumentation.sender.sender import Report, Sender, collect_seldom
@@ -108,6 +109,7 @@ class Supervision:
         self._oom.include(program.pid)
         beside = [program.bystander.pid] if program.bystander else []
         self._descendants.own_pids = [*self._launch.output.copier_pids, *beside]
+        self._descendants.may_miss_orphans = program.is_over()
         self._sender.start()
         self._manifest.start()
         self._follow(program)
@@ -238,7 +240,9 @@ class Supervision:
         launch = self._launch
         launch.journal.close()
         report = self._sender.stop(EXIT_BUDGET_S)
-        if report.is_complete and not report.refused and not self._descendants.alive:
+        for pid in self._descendants.expected(self._folder.path.resolve()):
+            expect(self._folder.path, pid)
+        if report.is_complete and not report.refused and not linger.has_writers(self._folder.path):
             self._folder.remove()
         else:
             self._folder.unlock()
