@@ -10,16 +10,22 @@ import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-__all__ = ["RunFolder", "bind_poke", "new_run_id"]
+__all__ = ["RunFolder", "bind_poke", "new_run_id", "run_facts"]
 
 LOCK_FILE: Final = ".lock"
 RUN_FILE: Final = "run.json"
+OFFSETS_FILE: Final = "offsets.json"  # written every half second by whoever ships the folder
+SILENT_ELSEWHERE_S: Final = 120.0  # until a sender on another machine is taken for ended
 
 
 class RunFolder:
-    """A folder that one sender at a time works in. The lock ends with the process that holds it, however it ends."""
+    """A folder that one sender at a time works in. The lock ends with the process that holds it, however it ends.
+
+    Homes of clusters know such locks on one machine only, or not at all: the first is noticed, and with the second uids
+    make what is sent twice count once.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -46,13 +52,29 @@ class RunFolder:
     def lock(self) -> bool:
         """Takes the lock if it is free; says whether we have it."""
         fd = os.open(self.path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        is_free = True
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            is_free = False
         except OSError:
+            pass
+        if not is_free or self._is_shipped_elsewhere(fd):
             os.close(fd)
             return False
         self._lock_fd = fd
         return True
+
+    def _is_shipped_elsewhere(self, fd: int) -> bool:
+        """Whether the run's own machine, which is another, is at work; by the clock of the file system."""
+        try:
+            noted = (self.path / OFFSETS_FILE).stat().st_mtime
+            if run_facts(self.path).get("host") in {None, socket.gethostname()}:
+                return False
+            os.utime(fd)
+            return os.fstat(fd).st_mtime - noted < SILENT_ELSEWHERE_S
+        except OSError:
+            return False
 
     def unlock(self) -> None:
         """Gives the lock to whoever ships the rest."""
@@ -75,6 +97,15 @@ def write_facts(path: Path, facts: Mapping[str, object]) -> None:
     with os.fdopen(fd, "w", encoding="utf-8") as file:
         json.dump(facts, file, indent=1)
     temporary.replace(path / RUN_FILE)
+
+
+def run_facts(path: Path) -> dict[str, Any]:
+    """What `run.json` says; empty if it is missing or broken, because journals are worth shipping without it."""
+    try:
+        facts = json.loads((path / RUN_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
 
 
 def new_run_id(now_s: float) -> str:

@@ -18,14 +18,13 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from instrumentation.child._pipeline_alerts_child.names import JOURNAL_SUFFIX, RESERVE_SUFFIX
+from instrumentation.sender.folder import OFFSETS_FILE
 from instrumentation.sender.sources import Source
 
-__all__ = ["Journal", "Line", "expect", "load_offsets", "process_is_alive", "run_facts", "save_offsets"]
+__all__ = ["Journal", "Line", "expect", "load_offsets", "process_is_alive", "save_offsets"]
 
 CHUNK_BYTES: Final = 262_144  # read at a time
 MAX_LINE_BYTES: Final = 4_194_304  # a longer line is no line of ours: skipped and counted
-OFFSETS_FILE: Final = "offsets.json"
-RUN_FILE: Final = "run.json"
 MAX_AHEAD_KEPT: Final = 4096  # settled lines remembered over a restart; uids make the rest count once anyway
 _decode: Final = json.JSONDecoder().raw_decode
 
@@ -196,15 +195,6 @@ def find_journals(folder: Path) -> Iterator[Path]:
     with contextlib.suppress(OSError):
         names = os.listdir(folder)  # noqa: PTH208 - every 250 ms; objects are made only for what is a journal
         yield from sorted(folder / name for name in names if name.endswith((JOURNAL_SUFFIX, RESERVE_SUFFIX)))
-
-
-def run_facts(folder: Path) -> dict[str, Any]:
-    """What `run.json` says; empty if it is missing or broken, because journals are worth shipping without it."""
-    try:
-        facts = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return facts if isinstance(facts, dict) else {}
 
 
 def load_offsets(folder: Path) -> dict[str, Any]:

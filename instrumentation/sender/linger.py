@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from instrumentation.sender import journals
-from instrumentation.sender.folder import RunFolder
+from instrumentation.sender.folder import RUN_FILE, RunFolder
 from instrumentation.sender.own_redaction import load
 from instrumentation.sender.sender import Report, Sender, collect_seldom
 from instrumentation.settings import Settings
@@ -106,7 +106,7 @@ def adopt(settings: Settings, environ: Mapping[str, str]) -> int:
     if not settings.linger_seconds or not settings.journal_home.is_dir():
         return 0
     for folder in sorted(settings.journal_home.iterdir()):
-        if found >= MAX_ADOPTED or not (folder / journals.RUN_FILE).exists():
+        if found >= MAX_ADOPTED or not (folder / RUN_FILE).exists():
             continue
         run = RunFolder(folder)
         with contextlib.suppress(OSError):

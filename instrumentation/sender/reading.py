@@ -15,6 +15,7 @@ from typing import Any, Final
 from instrumentation.sender import journals as files
 from instrumentation.sender.aside import set_aside
 from instrumentation.sender.entry import Entry
+from instrumentation.sender.folder import run_facts
 from instrumentation.sender.journals import Journal, Line
 from instrumentation.sender.logfile import RunLog
 from instrumentation.sender.own_redaction import OwnRedaction
@@ -55,7 +56,7 @@ class Reader:
         self.relays = Relays(folder)
         self.is_behind = False  # more can be read without waiting
         self._folder = folder
-        self._resource = files.run_facts(folder).get("resource") or {}
+        self._resource = run_facts(folder).get("resource") or {}
         self._stored = files.load_offsets(folder).get("journals", {})
         self._log = log
         self._observe = observe

@@ -5,7 +5,6 @@ A terminal multiplexer that was started inside keeps the variables for ever, and
 
 from __future__ import annotations
 
-import json
 import re
 import socket
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from instrumentation.child._pipeline_alerts_child import names as contract
-from instrumentation.sender.folder import RUN_FILE
+from instrumentation.sender.folder import run_facts
 from instrumentation.supervisor.processes import parents
 
 __all__ = ["is_followed", "without_outer"]
@@ -31,11 +30,8 @@ def is_followed(environ: Mapping[str, str]) -> bool:
     folder = environ.get(contract.ENV_RUN_FOLDER)
     if not folder:
         return False
-    try:
-        facts = json.loads((Path(folder) / RUN_FILE).read_text(encoding="utf-8"))
-        return facts["host"] == socket.gethostname() and facts["pid"] in parents()
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+    facts = run_facts(Path(folder))
+    return facts.get("host") == socket.gethostname() and facts.get("pid") in parents()
 
 
 def without_outer(environ: Mapping[str, str]) -> Mapping[str, str]:
