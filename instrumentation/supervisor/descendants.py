@@ -26,11 +26,13 @@ from instrumentation.supervisor.processes import (
     argv_of,
     below,
     children_of,
+    cpu_seconds_of,
     environ_of,
     everybody,
     executable_of,
     is_python,
     is_shell,
+    state_of,
     zombie_status,
 )
 
@@ -82,7 +84,7 @@ class Unreached:
 class _Watched:
     pid: int
     argv: Sequence[str]
-    is_worker: bool
+    parent: int
     reserve: Path
     started_from: tuple[str, str, str] = ("", "", "")  # trace id, span id, stage
     pidfd: int = -1
@@ -99,7 +101,7 @@ class Descendants:
     may_miss_orphans: bool = False  # the program ended so soon that what it left may not have fallen to us
     _watched: dict[int, _Watched] = field(default_factory=dict)
     _argv_of: dict[int, tuple[str, ...]] = field(default_factory=dict)
-    _first_seen: dict[int, float] = field(default_factory=dict)
+    _first_seen: dict[tuple[int, str], float] = field(default_factory=dict)  # by pid and executable
     _told: set[tuple[str, str]] = field(default_factory=set)
 
     def announce(self, header: dict[str, Any], journal: Path) -> None:
@@ -109,9 +111,8 @@ class Descendants:
         self._argv_of[pid] = argv
         if pid in {self.program_pid, os.getpid()} or len(self._watched) >= MAX_WATCHED:
             return
-        is_worker = argv == self._argv_of.get(parent) or any(word in part for part in argv for word in _MULTIPROCESSING)
         started_from = (*parse_traceparent(str(header.get("tp", ""))), str(header.get("st", "")))
-        watched = _Watched(pid, argv, is_worker, journal.with_suffix(".reserve"), started_from)
+        watched = _Watched(pid, argv, parent, journal.with_suffix(".reserve"), started_from)
         with contextlib.suppress(OSError, AttributeError):
             watched.pidfd = os.pidfd_open(pid)
         self._watched[pid] = watched
@@ -140,7 +141,7 @@ class Descendants:
                     watched.argv,
                     status,
                     max(peak, watched.peak_memory),
-                    watched.is_worker,
+                    self._is_worker(watched),
                     watched.reserve.exists(),
                     trace_id=trace_id,
                     span_id=span_id,
@@ -168,27 +169,35 @@ class Descendants:
             if (is_python(executable := executable_of(pid)) or is_shell(executable)) and variable in environ_of(pid)
         ]
 
+    def _is_worker(self, watched: _Watched) -> bool:
+        """Not asked when it begins: it may be heard of before its parent is."""
+        is_fork = watched.argv == self._argv_of.get(watched.parent)
+        return is_fork or any(word in part for part in watched.argv for word in _MULTIPROCESSING)
+
     def _is_over(self, watched: _Watched) -> bool:
         if watched.pidfd >= 0:
             return bool(select.select([watched.pidfd], (), (), 0)[0])
         return not Path(f"/proc/{watched.pid}").exists()
 
     def unreached(self, now: float) -> list[Unreached]:
-        """Python processes that have lived for a second without a journal; each kind once. ``now`` is monotonic."""
+        """Python processes that have had time for a journal and have none; each kind once. ``now`` is monotonic."""
         found = []
         pids = [self.program_pid, *below(self.program_pid), *self.adopted()]
-        self._first_seen = {pid: self._first_seen.get(pid, now) for pid in pids}
-        for pid in pids:
-            if pid in self._argv_of or now - self._first_seen[pid] < ANNOUNCE_WITHIN_S:
-                continue
-            executable = executable_of(pid)
-            if not is_python(executable):
+        silent = [(pid, executable_of(pid)) for pid in pids if pid not in self._argv_of]
+        self._first_seen = {one: self._first_seen.get(one, now) for one in silent if is_python(one[1])}
+        for (pid, executable), since in self._first_seen.items():
+            if now - since < ANNOUNCE_WITHIN_S or may_still_start(pid):
                 continue
             reason = why_unreached(pid, self.child_path)
             if reason and (executable, reason) not in self._told:
                 self._told.add((executable, reason))
                 found.append(Unreached(pid, argv_of(pid) or (executable,), reason))
         return found
+
+
+def may_still_start(pid: int) -> bool:
+    """Whether a process is busy, and has not had the processor for as long as a start may take at most."""
+    return not state_of(pid).startswith("S") and cpu_seconds_of(pid) < ANNOUNCE_WITHIN_S
 
 
 def why_unreached(pid: int, child_path: str) -> str:

@@ -13,6 +13,7 @@ __all__ = [
     "below",
     "catches",
     "children_of",
+    "cpu_seconds_of",
     "environ_of",
     "everybody",
     "executable_of",
@@ -23,7 +24,8 @@ __all__ = [
     "zombie_status",
 ]
 
-_STAT_STATE, _STAT_EXIT_CODE = 0, 49  # fields of `/proc/PID/stat` after the command's name (proc(5): 3 and 52)
+# Fields of `/proc/PID/stat` after the command's name (proc(5): 3, 14, 15 and 52).
+_STAT_STATE, _STAT_USER_TIME, _STAT_SYSTEM_TIME, _STAT_EXIT_CODE = 0, 11, 12, 49
 _PYTHON: Final = re.compile(r"^(?:python|pypy)[\d.]*$")
 _SHELL: Final = re.compile(r"^(?:\w{0,3}sh|busybox)$")
 _CAUGHT: Final = re.compile(rb"^SigCgt:\s+([0-9a-f]+)$", re.MULTILINE)
@@ -126,11 +128,22 @@ def state_of(pid: int) -> str:
 
 def zombie_status(pid: int) -> int | None:
     """The wait status of a process that ended and that its parent did not ask for yet; None otherwise."""
+    fields = _stat(pid)
+    return int(fields[_STAT_EXIT_CODE]) if fields and fields[_STAT_STATE] in {b"Z", b"X"} else None
+
+
+def cpu_seconds_of(pid: int) -> float:
+    """How long it has had a processor; 0 if it is gone."""
+    fields = _stat(pid)
+    ticks = int(fields[_STAT_USER_TIME]) + int(fields[_STAT_SYSTEM_TIME]) if fields else 0
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _stat(pid: int) -> list[bytes]:
     try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-        return int(fields[_STAT_EXIT_CODE]) if fields[_STAT_STATE] in {b"Z", b"X"} else None
-    except (OSError, IndexError):
-        return None
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return []
 
 
 def _status(pid: int | str) -> bytes:

@@ -17,7 +17,7 @@ class Silence:
     limit_s: float
     since: float
     _last_look: float = 0.0
-    _is_told: bool = False
+    _told_since: float = -1.0  # the sign of life that the silence followed that was told last
 
     def __post_init__(self) -> None:
         self._last_look = self.since
@@ -28,8 +28,7 @@ class Silence:
             self.since = now
         self._last_look = now
         silent_for = now - max(last_heard, self.since)
-        if not self.limit_s or silent_for < self.limit_s:
-            self._is_told = False
+        if not self.limit_s or silent_for < self.limit_s or self._told_since == last_heard:
             return 0.0
-        was_told, self._is_told = self._is_told, True
-        return 0.0 if was_told else silent_for
+        self._told_since = last_heard
+        return silent_for

@@ -38,7 +38,8 @@ __all__ = ["Outcome", "Supervision"]
 TICK_S: Final = 0.25
 HEARTBEAT_EVERY_S: Final = 60.0
 LEFTOVER_GRACE_S: Final = 0.1  # after the program, for what ends with it
-EXIT_BUDGET_S: Final = 0.8  # of shipping after the program ended; the command's promise is 1.5 s
+EXIT_BUDGET_S: Final = 0.8  # of hearing and shipping after the program ended; the command's promise is 1.5 s
+LEAST_SHIPPING_S: Final = 0.3  # of these, however long it took to hear of all
 MANIFEST_WAIT_S: Final = 1.0  # for a first Python process, whose packages are the interesting ones
 _MANIFEST_GRACE_S: Final = 0.05
 _SILENCE_GRACE_S: Final = 0.3  # an answer that is on its way when the program ends
@@ -166,9 +167,11 @@ class Supervision:
         self._teller.silence(self._silence.limit_s, silent_for, noticed_ns, stage, stacks)
 
     def _tell_deaths(self, orphans: Sequence[tuple[int, int, int]] = ()) -> None:
-        for death, memory in verdicts(lambda: self._descendants.deaths(orphans), self._oom, time.monotonic):
+        found = verdicts(lambda: self._descendants.deaths(orphans), self._oom, time.monotonic)
+        if found:
+            self._sender.catch_up()  # what they said last is in their journals, but perhaps not here yet
+        for death, memory in found:
             self._peak_below = max(self._peak_below, death.peak_memory)
-            self._sender.catch_up()  # what it said last is in its journal, but perhaps not here yet
             if not self._time_limit.is_over:  # else it was us
                 last = self._listener.last_records(death.pid)
                 self._teller.death(death, memory, self._place_of(death), last)
@@ -184,7 +187,8 @@ class Supervision:
 
     def _conclude(self, program: Program) -> Outcome:
         assert program.status is not None
-        duration = time.monotonic() - self._launch.started
+        ended = time.monotonic()
+        duration = ended - self._launch.started
         self._sender.catch_up()  # a process may have begun and died since the last look
         self._tell_deaths()
         peak_memory = max(program.peak_memory, self._peak_below)
@@ -221,7 +225,7 @@ class Supervision:
             stage=self._listener.stage,
             log_path=str(self._log.path),
         )
-        report = self._ship_and_clear()
+        report = self._ship_and_clear(max(ended + EXIT_BUDGET_S - time.monotonic(), LEAST_SHIPPING_S))
         return Outcome(ending, self._listener.errors, report, self._folder.path)
 
     def _left_behind(self) -> list[Leftover]:
@@ -236,10 +240,10 @@ class Supervision:
         asked = [path.strip() for path in self._launch.environ.get(contract.ENV_STAGES, "").split(",")]
         return [path for path in asked if path and re.split("[.:]", path)[-1] not in self._listener.stages]
 
-    def _ship_and_clear(self) -> Report:
+    def _ship_and_clear(self, within_s: float = EXIT_BUDGET_S) -> Report:
         launch = self._launch
         launch.journal.close()
-        report = self._sender.stop(EXIT_BUDGET_S)
+        report = self._sender.stop(within_s)
         for pid in self._descendants.expected(self._folder.path.resolve()):
             expect(self._folder.path, pid)
         if report.is_complete and not report.refused and not linger.has_writers(self._folder.path):

@@ -36,3 +36,9 @@ def test_what_was_stopped_from_the_terminal_was_not_silent() -> None:
     stopped_over_night = [*ticks(100.0, 105.0), *ticks(40_000.0, 40_012.0)]
 
     assert told(Silence(10.0, since=100.0), lambda _: 100.0, stopped_over_night) == [40_010.25]
+
+
+def test_a_silence_is_not_told_again_because_the_watch_itself_was_held_up() -> None:
+    held_up = [*ticks(100.0, 115.0), *ticks(118.0, 140.0)]
+
+    assert told(Silence(10.0, since=100.0), lambda _: 100.0, held_up) == [110.0]
