@@ -225,7 +225,7 @@ class _Run:
         else:
             os.environ[contract.ENV_TRACEPARENT] = self._traceparent_before
         report = self.sender.stop(within_s)
-        if report.is_complete and not report.refused and not linger.has_writers(self.folder.path):
+        if report.is_complete and not linger.has_writers(self.folder.path):
             self.folder.remove()
         else:
             self.folder.unlock()  # for the guardian

@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import Final
 
+from instrumentation.sender.folder import REFUSED_FILE
 from instrumentation.sender.journals import MAX_LINE_BYTES, Journal
 
-__all__ = ["REFUSED_FILE", "set_aside", "set_refused_aside"]
-
-REFUSED_FILE: Final = "refused.jsonl.txt"
+__all__ = ["set_aside", "set_refused_aside"]
 
 
 def set_aside(folder: Path, data: bytes, reason: str) -> None:

@@ -17,6 +17,7 @@ __all__ = ["RunFolder", "bind_poke", "new_run_id", "run_facts"]
 LOCK_FILE: Final = ".lock"
 RUN_FILE: Final = "run.json"
 OFFSETS_FILE: Final = "offsets.json"  # written every half second by whoever ships the folder
+REFUSED_FILE: Final = "refused.jsonl.txt"  # what no receiver takes
 SILENT_ELSEWHERE_S: Final = 120.0  # until a sender on another machine is taken for ended
 
 
@@ -83,10 +84,16 @@ class RunFolder:
             self._lock_fd = -1
 
     def remove(self) -> None:
-        """Removes the folder; only when all of it was received."""
-        import shutil  # what is only needed at the end, the program does not wait for
+        """Removes the folder when all in it was received; but for what nobody takes, which stays for a person."""
+        if (self.path / REFUSED_FILE).exists():
+            for file in self.path.iterdir():
+                with contextlib.suppress(OSError):
+                    if file.name != REFUSED_FILE:
+                        file.unlink()
+        else:
+            import shutil  # what is only needed at the end, the program does not wait for
 
-        shutil.rmtree(self.path, ignore_errors=True)
+            shutil.rmtree(self.path, ignore_errors=True)
         self.unlock()
 
 

@@ -139,7 +139,7 @@ def ship_folder(folder: Path, settings: Settings, within_s: float, *, lock_withi
         if not has_writers(folder) and sender.is_idle():
             break
     report = sender.stop(min(5.0, max(within_s, 0.1)))
-    if report.is_complete and not has_writers(folder) and not report.refused:
+    if report.is_complete and not has_writers(folder):
         run.remove()
     else:
         run.unlock()
