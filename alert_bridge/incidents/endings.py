@@ -1,7 +1,8 @@
 """How a process, a stage or a run ended, as a record says it, and which other record already told the cause.
 
 An uncaught exception, the death of its process as the supervisor saw it, and the failed end of its stage and run are
-one problem: the first is told, the others are counted with it. A death by signal is always told: its cause is outside.
+one problem: the first is told, the others are counted with it. A death by signal has its cause outside, so it is told
+beside them; only where a run's program passes it on are the two one (`alert_bridge.incidents.passing`).
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class Ending(enum.StrEnum):
     """What a record tells about an end, by how much it knows of the cause."""
 
     UNCAUGHT = "uncaught"  # the exception itself
-    DIED = "died"  # the supervisor's word for a process that ended badly, but not by a signal
+    KILLED = "killed"  # the supervisor's word for a process that a signal ended: a problem of its own
+    DIED = "died"  # its word for one that ended badly otherwise, or nobody knows how
     STAGE = "stage"  # a stage that failed
     RUN = "run"  # a run that failed
     SILENT = "silent"  # a run that may hang: a problem of its own, and the cause of what ends it
@@ -44,13 +46,13 @@ _RAISED_BY_TASKS = ('/prefect/task_engine.py"', '/prefect/states.py"')  # an exc
 
 
 def ending_of(record: Record) -> Ending | None:
-    """Which end this record tells of; None for every other record, and for a death that has its cause outside."""
+    """Which end this record tells of; None for every other record."""
     match record.event_name:
         case names.EVENT_PROCESS_DIED if record.text(names.RUN_RESULT) == names.RESULT_TIMEOUT:
             return Ending.STOPPED
         case names.EVENT_PROCESS_DIED:
-            outside = record.attributes.get(names.EXIT_SIGNAL) or record.attributes.get(names.OOM_KILLED)
-            return None if outside else Ending.DIED
+            by_signal = record.attributes.get(names.EXIT_SIGNAL) or record.attributes.get(names.OOM_KILLED)
+            return Ending.KILLED if by_signal else Ending.DIED
         case names.EVENT_STAGE_END:
             return Ending.STAGE
         case names.EVENT_RUN_END:

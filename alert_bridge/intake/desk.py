@@ -231,7 +231,10 @@ class Desk:
             if len(inside) == 1:
                 return self.case(inside[0])
         self.flush()
-        return self.case(self.book.cause_of(record, ending))
+        cause = self.case(self.book.cause_of(record, ending))
+        while cause is not None and cause.incident.root_id:
+            cause = self.case(cause.incident.root_id)
+        return cause
 
     def fold_case(self, case: Case, root: Case) -> None:
         """What was an incident of its own is told as part of another from now on, with all that it told itself."""

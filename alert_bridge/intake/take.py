@@ -30,8 +30,9 @@ from instrumentation import attributes as names
 __all__ = ["Tally", "take"]
 
 
-_ENDS = (Ending.DIED, Ending.STAGE, Ending.RUN, Ending.STOPPED, Ending.UNMET)  # say that, not why
-_CAUSES = (None, Ending.UNCAUGHT, Ending.SILENT)
+_ENDS = (Ending.KILLED, Ending.DIED, Ending.STAGE, Ending.RUN, Ending.STOPPED, Ending.UNMET)  # say that, not why
+_CAUSES = (None, Ending.UNCAUGHT, Ending.KILLED, Ending.SILENT)
+_EACH_BY_ITSELF = (Ending.UNCAUGHT, Ending.KILLED)  # every one is of a process, however many make one incident
 
 
 class Tally(Counter[str]):
@@ -102,9 +103,9 @@ def _tell(item: Sifted, event: Event, desk: Desk, tally: Tally) -> None:
             desk.decide(case.incident.id, "resolve", f"run {earlier.run_id} succeeded after it, as was known before")
     if ending is not None:
         desk.note_ending(record, ending, case.incident.id)
-    if record.run_id and (new_run or ending is Ending.UNCAUGHT) and ending in _CAUSES:
+    if record.run_id and (new_run or ending in _EACH_BY_ITSELF) and ending in _CAUSES:
         case = desk.reclaim(case, record.run_id)
-        _gather_ends(record, ending, case.incident.id, desk, tally)
+        _gather_ends(record, ending, case.incident.root_id or case.incident.id, desk, tally)
     if news:
         _fold_what_is_explained(record.run_id, desk, tally, by=case.incident.root_id or case.incident.id)
 

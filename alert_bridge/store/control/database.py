@@ -10,6 +10,7 @@ from pathlib import Path
 
 from alert_bridge.store.control.aliasing import AliasRows, Families
 from alert_bridge.store.control.cases import CaseRows
+from alert_bridge.store.control.ends import EndRows
 from alert_bridge.store.control.facts import FactRows
 from alert_bridge.store.control.lineage import LineageRows
 from alert_bridge.store.control.outbox import OutboxRows
@@ -23,7 +24,7 @@ __all__ = ["Book", "ControlStore"]
 FILE_NAME = "control.db"
 
 
-class Book(AliasRows, CaseRows, FactRows, LineageRows, OutboxRows, WishRows, ReviewRows, RetentionRows):
+class Book(AliasRows, CaseRows, EndRows, FactRows, LineageRows, OutboxRows, WishRows, ReviewRows, RetentionRows):
     """What may be read and written within one transaction, in the words of the engine."""
 
     def __init__(self, connection: sqlite3.Connection, families: Families) -> None:

@@ -1,4 +1,4 @@
-"""What is counted once in control.db: identities of records, runs and stages, ends of processes, counters."""
+"""What is counted once in control.db: identities of records, runs and stages, counters."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 
-from alert_bridge.incidents import Ending
 from alert_bridge.messages.moments import lasting
 from alert_bridge.model import Record
 from alert_bridge.store.control.rows import pairs
@@ -21,7 +20,7 @@ UIDS_PER_STATEMENT = 500  # SQLite before 3.32 takes 999 values
 
 
 class FactRows:
-    """Statements over seen records, runs, steps, process ends, counters and dead letters, within one transaction."""
+    """Statements over seen records, runs, steps, counters and dead letters, within one transaction."""
 
     connection: sqlite3.Connection
 
@@ -137,55 +136,6 @@ class FactRows:
         ).fetchone()
         return "[]" if row is None else str(row["audiences"])
 
-    def note_ending(self, record: Record, ending: Ending, incident_id: str) -> None:
-        """Remember which incident the end of a process, a stage or a run belongs to."""
-        if record.run_id:
-            self.connection.execute(
-                "INSERT INTO process_ends (run_id, pid, kind, incident_id) VALUES (?, ?, ?, ?)"
-                " ON CONFLICT (run_id, pid, kind) DO NOTHING",
-                (record.run_id, _pid(record, ending), ending.value, incident_id),
-            )
-
-    def cause_of(self, record: Record, ending: Ending) -> str:
-        """The incident that already tells why this process, stage or run ended badly; empty if none does."""
-        if ending in (Ending.UNCAUGHT, Ending.SILENT) or not record.run_id:
-            return ""
-        if ending is Ending.UNMET and not self._ended_badly(record.run_id):
-            return ""  # the run says that all is well, and it is not
-        if ending is Ending.DIED:
-            row = self.connection.execute(
-                "SELECT incident_id FROM process_ends WHERE run_id = ? AND pid = ? AND kind = 'uncaught'",
-                (record.run_id, _pid(record, ending)),
-            ).fetchone()
-        elif ending is Ending.STOPPED:
-            row = self.connection.execute(
-                "SELECT incident_id FROM process_ends WHERE run_id = ? AND kind = 'silent'", (record.run_id,)
-            ).fetchone()
-        else:
-            row = self.connection.execute(
-                "SELECT r.incident_id FROM incident_runs r JOIN incidents i ON i.id = r.incident_id"
-                " WHERE r.run_id = ? AND i.severity >= 17 AND i.root_id = '' ORDER BY i.opened_at DESC LIMIT 1",
-                (record.run_id,),
-            ).fetchone()
-        return "" if row is None else str(row["incident_id"])
-
-    def _ended_badly(self, run_id: str) -> bool:
-        row = self.connection.execute("SELECT ended, result FROM runs WHERE run_id = ?", (run_id,)).fetchone()
-        return row is not None and row["ended"] > 0 and row["result"] != names.RESULT_SUCCESS
-
-    def unexplained_ends(self, record: Record, ending: Ending | None, cause_id: str) -> Sequence[str]:
-        """Incidents that only say that something of this run ended, now that ``cause_id`` says why."""
-        kinds = {"stage", "run"} if ending is None else {"stage", "run", "died"} if ending is Ending.UNCAUGHT else set()
-        rows = self.connection.execute(
-            "SELECT e.kind, e.pid, e.incident_id FROM process_ends e JOIN incidents i ON i.id = e.incident_id"
-            " WHERE e.run_id = ? AND i.root_id = '' AND i.id <> ?",
-            (record.run_id, cause_id),
-        )
-        pid = _pid(record, Ending.DIED)
-        return [
-            row["incident_id"] for row in rows if row["kind"] in kinds and (row["kind"] != "died" or row["pid"] == pid)
-        ]
-
     def meta(self, name: str, value: str) -> None:
         """Set one fact about ourselves."""
         self.connection.execute(
@@ -202,10 +152,6 @@ class FactRows:
             " ended = CASE WHEN excluded.ended > steps.ended THEN excluded.ended ELSE steps.ended END",
             (record.run_id, stage, record.pipeline, record.environment, started, ended, result),
         )
-
-
-def _pid(record: Record, ending: Ending) -> str:
-    return record.text(names.PROCESS_PID) if ending in (Ending.UNCAUGHT, Ending.DIED) else ""
 
 
 def _facts(record: Record) -> tuple[tuple[str, str], ...]:

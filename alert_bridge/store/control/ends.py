@@ -1,0 +1,114 @@
+"""Which incident each end of a process, stage or run belongs to, in control.db, and which other one tells its cause."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from alert_bridge.incidents import Ending
+from alert_bridge.incidents.passing import PASSED_ON_WITHIN_S, End, end_of, tells_why
+from alert_bridge.model import Record
+from instrumentation import attributes as names
+
+__all__ = ["EndRows"]
+
+NS = 1_000_000_000
+_OF_A_PROCESS = (Ending.UNCAUGHT, Ending.KILLED, Ending.DIED)
+
+
+class EndRows:
+    """Statements over process ends, within one transaction."""
+
+    connection: sqlite3.Connection
+
+    def note_ending(self, record: Record, ending: Ending, incident_id: str) -> None:
+        """Remember which incident the end of a process, a stage or a run belongs to.
+
+        Of several of one process the latest counts that says how it ended, so that the order of arrival does not.
+        """
+        if not record.run_id:
+            return
+        end = end_of(record, ending)
+        self.connection.execute(
+            "INSERT INTO process_ends (run_id, pid, kind, incident_id, ended_at, how, of_program)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run_id, pid, kind) DO UPDATE SET"
+            " incident_id = excluded.incident_id, ended_at = excluded.ended_at, how = excluded.how,"
+            " of_program = excluded.of_program"
+            " WHERE excluded.how <> '' AND (process_ends.how = '' OR excluded.ended_at > process_ends.ended_at)",
+            (record.run_id, _pid(record, ending), ending.value, incident_id, end.time, end.how, int(end.of_program)),
+        )
+
+    def cause_of(self, record: Record, ending: Ending) -> str:
+        """The incident that already tells why this process, stage or run ended badly; empty if none does."""
+        if ending in (Ending.UNCAUGHT, Ending.SILENT) or not record.run_id:
+            return ""
+        if ending in (Ending.DIED, Ending.KILLED):
+            return self._own_exception(record, ending) or self._passed_on(record, ending)
+        if ending is Ending.UNMET and not self._ended_badly(record.run_id):
+            return ""  # the run says that all is well, and it is not
+        if ending is Ending.STOPPED:
+            row = self.connection.execute(
+                "SELECT incident_id FROM process_ends WHERE run_id = ? AND kind = 'silent'", (record.run_id,)
+            ).fetchone()
+        else:
+            row = self.connection.execute(
+                "SELECT r.incident_id FROM incident_runs r JOIN incidents i ON i.id = r.incident_id"
+                " WHERE r.run_id = ? AND i.severity >= 17 AND i.root_id = '' ORDER BY i.opened_at DESC LIMIT 1",
+                (record.run_id,),
+            ).fetchone()
+        return "" if row is None else str(row["incident_id"])
+
+    def unexplained_ends(self, record: Record, ending: Ending | None, cause_id: str) -> Sequence[str]:
+        """Incidents that only say that something of this run ended, now that ``cause_id`` says why."""
+        if ending not in (None, Ending.UNCAUGHT, Ending.KILLED):
+            return ()
+        rows = self.connection.execute(
+            "SELECT e.*, i.first_event FROM process_ends e JOIN incidents i ON i.id = e.incident_id"
+            " WHERE e.run_id = ? AND e.kind <> 'uncaught' AND i.root_id = '' AND i.id <> ?",
+            (record.run_id, cause_id),
+        )
+        return [row["incident_id"] for row in rows if _is_explained(row, record, ending)]
+
+    def _own_exception(self, record: Record, ending: Ending) -> str:
+        if ending is Ending.KILLED:
+            return ""  # no exception of its own does that
+        row = self.connection.execute(
+            "SELECT incident_id FROM process_ends WHERE run_id = ? AND pid = ? AND kind = 'uncaught'",
+            (record.run_id, _pid(record, ending)),
+        ).fetchone()
+        return "" if row is None else str(row["incident_id"])
+
+    def _passed_on(self, record: Record, ending: Ending) -> str:
+        """The incident of the latest end of a process that this one only passes on."""
+        end = end_of(record, ending)
+        around = int(PASSED_ON_WITHIN_S * NS)
+        rows = self.connection.execute(
+            "SELECT * FROM process_ends WHERE run_id = ? AND ended_at BETWEEN ? AND ? AND how <> ''"
+            " ORDER BY ended_at DESC, incident_id",
+            (record.run_id, record.time - around, record.time + around),
+        )
+        return next((str(row["incident_id"]) for row in rows if tells_why(_end(row), end)), "")
+
+    def _ended_badly(self, run_id: str) -> bool:
+        row = self.connection.execute("SELECT ended, result FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+        return row is not None and row["ended"] > 0 and row["result"] != names.RESULT_SUCCESS
+
+
+def _is_explained(row: sqlite3.Row, record: Record, ending: Ending | None) -> bool:
+    kind = Ending(row["kind"])
+    if kind in (Ending.STAGE, Ending.RUN):
+        return True
+    if ending is None:
+        return False
+    if ending is Ending.UNCAUGHT and kind is Ending.DIED and row["pid"] == _pid(record, ending):
+        return True
+    # An incident of several deaths goes with this end only if its first one does.
+    return tells_why(end_of(record, ending), _end(row, since=row["first_event"]))
+
+
+def _end(row: sqlite3.Row, *, since: int = 0) -> End:
+    return End(Ending(row["kind"]), since or row["ended_at"], row["how"], bool(row["of_program"]))
+
+
+def _pid(record: Record, ending: Ending) -> str:
+    return record.text(names.PROCESS_PID) if ending in _OF_A_PROCESS else ""
