@@ -26,7 +26,7 @@ settings.load_profile("busy machine")
 
 
 class SharedPartsTogether(LoadScopeScheduling):
-    """Gives a file whose tests share a bridge or a server to one process, and every other test to whoever is free.
+    """Gives a file to one process whose tests share a bridge or a server, or are one group; others to whoever is free.
 
     `--dist loadgroup` would do, but pytest 9 does not let it mark tests any more (xdist 3.8).
     """
@@ -38,7 +38,8 @@ class SharedPartsTogether(LoadScopeScheduling):
 
 @cache
 def _shares(file: str) -> bool:
-    return 'scope="module"' in Path(file).read_text(encoding="utf-8")
+    source = Path(file).read_text(encoding="utf-8")
+    return 'scope="module"' in source or "pytestmark = pytest.mark.xdist_group(" in source
 
 
 @pytest.hookimpl(optionalhook=True)  # nobody asks without `-n`

@@ -258,7 +258,7 @@ def test_the_main_threads_exception_is_known_before_the_other_threads_have_ended
     program = """
     import threading, time, os, glob
     def wait():
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             journals = glob.glob(os.environ["PIPELINE_ALERTS_JOURNAL_DIR_RUN"] + "/*.jsonl")
             if any("uncaught" in open(path).read() for path in journals):

@@ -282,7 +282,8 @@ SETUPS: dict[str, tuple[str, list[str]]] = {
     "asyncio debug": (
         (
             "import asyncio; logging.basicConfig(level=30, format='%(name)s %(message)s')\n"
-            "async def main(): log.warning('a')\nasyncio.run(main(), debug=True)"
+            "async def main():\n    asyncio.get_running_loop().slow_callback_duration = 60; log.warning('a')\n"
+            "asyncio.run(main(), debug=True)"
         ),
         ["WARNING a"],
     ),
