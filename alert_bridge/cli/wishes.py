@@ -13,7 +13,7 @@ from alert_bridge.cli.stores import is_running
 
 __all__ = ["AUTHOR", "iso", "taken_up"]
 
-WAIT_S = 3.0  # the bridge acts within a second; a slow disk may need more
+WAIT_S = 30.0  # the bridge acts within a second; a busy machine or a slow disk may need more
 LOOK_EVERY_S = 0.05
 NS = 1_000_000_000
 
@@ -21,7 +21,7 @@ AUTHOR = click.option("--by", "author", default="", metavar="NAME", help="Who wa
 
 
 def taken_up(state: Path, happened: Callable[[], object]) -> bool:
-    """Wait a moment for the bridge to act; false if it is not running, or slow. The wish is kept all the same."""
+    """Wait for the bridge to act; false if it is not running, or does not move. The wish is kept all the same."""
     deadline = time.monotonic() + WAIT_S
     while not happened():
         if time.monotonic() > deadline or not is_running(state):

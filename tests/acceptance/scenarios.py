@@ -35,8 +35,8 @@ from tests.servers.whole_way import WholeWay
 __all__ = ["SCENARIOS", "Expected", "Scenario", "Seen", "Told", "play"]
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "monthly_run"
-RUN_WITHIN_S = 150.0
-TOLD_WITHIN_S = 90.0
+RUN_WITHIN_S = 400.0
+TOLD_WITHIN_S = 180.0
 WATCHED = ("--silent-after", "6s", "--timeout", "25s")  # the run that hangs; a busy machine makes others silent, too
 SOON_S = 20.0  # what is planned within this time is waited for
 RUNS_AT_ONCE = 2

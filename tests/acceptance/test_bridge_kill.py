@@ -9,6 +9,7 @@ import random
 import signal
 import time
 from collections import Counter
+from contextlib import closing
 
 import pytest
 
@@ -20,8 +21,8 @@ from tests.servers.smtp import SmtpServer
 ROUNDS = {"alerts process": 30, "whole service": 10}
 SEED = 20261125
 LONGEST_LIFE_S = 0.08  # from the answer to the kill: long enough for a whole delivery, short enough to hit its middle
-SETTLE_WITHIN_S = 60.0
-ACCEPTED_WITHIN_S = 30.0
+SETTLE_WITHIN_S = 180.0
+ACCEPTED_WITHIN_S = 60.0
 WORDS = [
     "amber",
     "birch",
@@ -83,7 +84,7 @@ def extra(told):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("victim", ["alerts process", "whole service"])
 def test_b12_nothing_accepted_is_lost_and_a_kill_doubles_at_most_one_message(tmp_path, victim):
     chance = random.Random(SEED)
@@ -109,7 +110,8 @@ def test_b12_nothing_accepted_is_lost_and_a_kill_doubles_at_most_one_message(tmp
 
             told = lambda: all(posted()[word] and mailed()[word] for word in words)  # noqa: E731 - asked again and again
             wait_for(told, SETTLE_WITHIN_S, lambda: f"posted {posted()} mailed {mailed()}")
-            wait_for(lambda: all(book.queued == 0 and book.balance == 0 for book in bridge.reader().books()))
+            with closing(bridge.reader()) as control:
+                wait_for(lambda: all(book.queued == 0 and book.balance == 0 for book in control.books()))
         finally:
             bridge.stop()
 

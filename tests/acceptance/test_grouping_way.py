@@ -11,7 +11,7 @@ from tests.servers.whole_way import WholeWay
 
 pytestmark = [pytest.mark.collector, pytest.mark.slow]
 
-WITHIN_S = 60.0
+WITHIN_S = 120.0
 PROGRAM = """
 import logging, traceback
 log = logging.getLogger("loader")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.acceptance.scenarios import SCENARIOS, play, rows, verdict
 
-pytestmark = [pytest.mark.collector, pytest.mark.slow]
+pytestmark = [pytest.mark.collector, pytest.mark.slow, pytest.mark.timeout(900)]
 LANES = 2  # so many at once, on as many workers
 
 

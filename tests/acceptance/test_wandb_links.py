@@ -32,6 +32,7 @@ def test_message_mail_and_pages_lead_to_the_programs_own_w_and_b_run(tmp_path):
         wait_for(lambda: way.posts("loss is nan") and way.posts("SIGKILL"), TOLD_WITHIN_S)
         wait_for(lambda: way.mails("loss is nan") and way.mails("SIGKILL"), TOLD_WITHIN_S)
         training, forecasting = (f"{wandb.url}/team/orange/runs/{name}" for name in wandb.runs)
+        wait_for(lambda: f'href="{training}"' in httpx.get(f"{way.bridge.url}/runs/run-1").text, TOLD_WITHIN_S)
 
         posts = {text: json.dumps(way.posts(text)) for text in ("loss is nan", "SIGKILL")}
         mails = {text: way.mails(text)[0] for text in ("loss is nan", "SIGKILL")}
@@ -41,7 +42,6 @@ def test_message_mail_and_pages_lead_to_the_programs_own_w_and_b_run(tmp_path):
             for incident in control.incidents_of_run("run-1")
         }
         control.close()
-        run_page = httpx.get(f"{way.bridge.url}/runs/run-1").text
 
     for text, own, other in (("loss is nan", training, forecasting), ("SIGKILL", forecasting, training)):
         (page,) = [page for title, page in pages.items() if text in title]
@@ -50,4 +50,3 @@ def test_message_mail_and_pages_lead_to_the_programs_own_w_and_b_run(tmp_path):
         for html in (mails[text].part("html"), page):
             assert f'href="{own}"' in html
             assert f'href="{other}"' not in html
-    assert f'href="{training}"' in run_page

@@ -7,14 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+from alert_bridge.store.exports import export_states
 from tests.servers.bridge import BridgeProcess, wait_for
 from tests.servers.exporters import POLICY
-from tests.servers.wandb import axes, has_ended, history, records
+from tests.servers.shipping import wait_until_shipped
+from tests.servers.wandb import axes, file_of_run, has_ended, history, records
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN_ID = "fatalities_003_559_a"
-PROGRAM_WITHIN_S = 120.0
-WRITTEN_WITHIN_S = 120.0
+PROGRAM_WITHIN_S = 240.0
+WRITTEN_WITHIN_S = 240.0
 PROGRAM = """
 import logging, math, sys
 from instrumentation import log_metrics, stage
@@ -47,14 +49,20 @@ def run_under_a_bridge(folder: Path, program: str, **more: str) -> tuple[int, Pa
         done = subprocess.run(
             [*command, "main.py"], cwd=folder, env=clean | ours | more, capture_output=True, timeout=PROGRAM_WITHIN_S
         )
-        written = bridge.state / "wandb" / "wandb"
+        written, name = bridge.state / "wandb" / "wandb", f"offline-run-*-{RUN_ID}-otel"
+
+        wait_until_shipped(ours)
 
         def finished() -> bool:
-            (path, *_) = [*written.glob(f"offline-run-*-{RUN_ID}-otel/*.wandb"), None]
-            return path is not None and has_ended(path)
+            """With all that was stored: what comes after an end is written anew, and ended again."""
+            states = export_states(bridge.state)
+            path = file_of_run(written, name)
+            is_all_there = bool(states) and all(book.waiting == 0 for state in states for book in state.books)
+            return is_all_there and path is not None and has_ended(path)
 
         wait_for(finished, WRITTEN_WITHIN_S, lambda: bridge.log.read_text()[-2_000:])
-    (path,) = written.glob(f"offline-run-*-{RUN_ID}-otel/*.wandb")
+        path = file_of_run(written, name)
+    assert path is not None
     return done.returncode, path
 
 

@@ -16,12 +16,14 @@ import pytest
 from alert_bridge.store.telemetry import Telemetry
 from tests.servers.bridge import wait_for
 from tests.servers.otlp_client import logs_request, post, record
+from tests.servers.shipping import wait_until_shipped
 from tests.servers.telemetrygen import BUILD_WITHIN_SECONDS, telemetrygen
 from tests.servers.whole_way import RUN, WholeWay
 
 pytestmark = pytest.mark.collector
 
 WITHIN_S = 60.0
+CLIENT_WITHIN_S = 120.0
 STOCK = (
     str(Path(sys.executable).with_name("opentelemetry-instrument")),
     *("--traces_exporter", "otlp", "--metrics_exporter", "none", "--logs_exporter", "otlp"),
@@ -149,7 +151,7 @@ def test_a_stock_client_in_go_is_told_of(way, protocol):
         subprocess.run(
             [telemetrygen(), "logs", *where, "--otlp-insecure", "--otlp-endpoint", address, "--logs", "3",
              "--workers", "1", "--severity-number", severity, "--severity-text", text, "--body", body],
-            check=True, capture_output=True, timeout=WITHIN_S,
+            check=True, capture_output=True, timeout=CLIENT_WITHIN_S,
         )  # fmt: skip
 
     wait_for(lambda: way.posts(f"go broke {protocol}") and way.mails(f"go broke {protocol}"), WITHIN_S)
@@ -190,7 +192,7 @@ def pages_of(way: WholeWay) -> dict[str, str]:
     """Every page that a reader can reach from the first one."""
     seen: dict[str, str] = {}
     wanted = ["/", "/inbox", "/metrics", "/readyz"]
-    with httpx.Client(base_url=way.bridge.url, timeout=30) as client:
+    with httpx.Client(base_url=way.bridge.url) as client:
         while wanted:
             path = wanted.pop()
             if path in seen:
@@ -208,6 +210,7 @@ def test_secrets_in_records_are_in_no_message_page_file_or_log_of_ours(tmp_path)
         ended = way.run(LEAKY)
         for name in ("lagoon", "meadow", "thicket", "estuary"):
             wait_for(lambda name=name: way.posts(f"the {name}") and way.mails(f"the {name}"), WITHIN_S)
+        wait_until_shipped(way.environ)
         wait_for(lambda: is_stored(way, "connecting with"), WITHIN_S)
         pages = pages_of(way)
         told = [str(call.payload) for call in way.slack.calls]

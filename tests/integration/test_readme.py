@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers.otlp_sink import LOGS_PATH, OtlpSink
+from tests.servers.shipping import wait_until_shipped
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_SECONDS = 120
@@ -44,7 +45,9 @@ def run(tmp_path: Path, sink: OtlpSink, *command: str) -> subprocess.CompletedPr
         "XDG_STATE_HOME": str(tmp_path / "state"),
         "PYTHONPATH": str(ROOT),
     }
-    return subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
+    wait_until_shipped(environ)
+    return done
 
 
 def test_the_four_lines_for_a_logging_yaml_send_what_the_console_shows(tmp_path, sink):

@@ -18,6 +18,7 @@ from tests.servers.slack import TOKEN, SlackServer, error
 from tests.servers.smtp import SmtpServer
 
 START_DEADLINE_S = 120
+RECEIPTS_WITHIN_S = 60.0
 POLICY = """\
 version: 1
 audiences:
@@ -41,7 +42,8 @@ class Bridge:
     smtp: SmtpServer
 
     def test_alert(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = ["--endpoint", self.endpoint, "--state", str(self.state), *arguments]
+        where = ["--endpoint", self.endpoint, "--state", str(self.state)]
+        command = [*where, "--timeout", f"{RECEIPTS_WITHIN_S:g}", *arguments]
         return pipeline_alerts("test-alert", *command)
 
 
@@ -118,9 +120,12 @@ def test_a_test_alert_for_one_channel_leaves_the_other_alone(bridge):
 
 
 def test_a_channel_that_refuses_for_good_is_told_with_its_own_word(bridge):
+    mails = len(bridge.smtp.mails)
     bridge.slack.script(error("is_archived"))
 
     result = bridge.test_alert("--audience", "board")
+
+    bridge.smtp.wait_for_mails(mails + 1)  # to whoever looks after the bridge: no test after this one must count it
 
     assert result.returncode == 1
     assert result.stdout.startswith("permanent slack #board")

@@ -16,10 +16,12 @@ import pytest
 from instrumentation import attributes as names
 from tests.servers import children
 from tests.servers.receiver import Receiver
+from tests.servers.shipping import wait_until_shipped
 from tests.servers.wandb import OFFLINE, WandbServer, history, records
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN_RUN = {**OFFLINE, "WANDB_RUN_ID": "own"}
+TIMEOUT_S = 240
 
 STAGES = """
 import logging
@@ -179,7 +181,7 @@ def test_a_w_and_b_that_cannot_start_fails_with_the_same_traceback(tmp_path: Pat
 def run_command(environ: Mapping[str, str], cwd: Path, program: str) -> subprocess.CompletedProcess[bytes]:
     (cwd / "main.py").write_text(program)
     command = [sys.executable, "-m", "alert_bridge.cli", "run", "--pipeline", "orange", "--", sys.executable, "main.py"]
-    return subprocess.run(command, cwd=cwd, env=dict(environ), capture_output=True, timeout=120)
+    return subprocess.run(command, cwd=cwd, env=dict(environ), capture_output=True, timeout=TIMEOUT_S)
 
 
 def test_under_the_command_too_console_exit_code_and_files_are_what_they_are_without_us(tmp_path: Path) -> None:
@@ -193,7 +195,7 @@ def test_under_the_command_too_console_exit_code_and_files_are_what_they_are_wit
         else:
             (tmp_path / "work" / "main.py").write_text(program)
             command = [sys.executable, "main.py"]
-            done = subprocess.run(command, cwd=tmp_path / "work", env=plain, capture_output=True, timeout=120)
+            done = subprocess.run(command, cwd=tmp_path / "work", env=plain, capture_output=True, timeout=TIMEOUT_S)
         files = files_of(tmp_path / "work")
         seen.append((done.returncode, comparable(done.stdout), comparable(done.stderr), files))
         (tmp_path / "work").rename(tmp_path / f"before {under_run}")
@@ -214,6 +216,7 @@ def test_w_and_b_s_own_telemetry_never_holds_our_token_run_id_or_host(tmp_path: 
         }
         program = STAGES.replace("raise SystemExit(4)", 'raise RuntimeError("for the error report")')
         done = run_command({**clean, **server.environ, **ours}, tmp_path, program)
+        wait_until_shipped(ours)
         told = {record.event_name for record in receiver.records()}
         reports = server.own_telemetry()
 
@@ -231,6 +234,7 @@ def test_the_address_of_the_w_and_b_run_is_on_what_is_told_of_it(tmp_path: Path)
     with WandbServer() as server, Receiver() as receiver:
         ours = {"PIPELINE_ALERTS_ENDPOINT": receiver.url, "XDG_STATE_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
         run_command({**clean, **server.environ, **ours}, tmp_path, program)
+        wait_until_shipped(ours)
         told = receiver.records()
         opened = list(server.runs)
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
-import time
+from contextlib import closing
 
 import httpx
 import pytest
 
-from tests.servers.bridge import BridgeProcess, wait_for
+from tests.servers.bridge import BridgeProcess, shortest, wait_for
 from tests.servers.otlp_client import logs_request, post, record
 from tests.servers.slack import TOKEN, SlackServer
 
@@ -26,6 +27,9 @@ rules:
 grouping: {hold: 0s, repeat_after: 24h, resolve_after: next_success}
 """
 RESOURCE = {"service.name": "monthly_run", "cicd.pipeline.name": "monthly_run", "cicd.pipeline.run.id": "month-7"}
+
+PROMISED_S = 1.0
+COMMAND_WITHIN_S = 120.0
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +48,7 @@ def bridge(tmp_path_factory, slack):
 
 def cli(bridge, *arguments: str, code: int = 0) -> dict:
     command = [sys.executable, "-m", "alert_bridge.cli", *arguments, "--state", str(bridge.state), "--json"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_WITHIN_S)
     assert result.returncode == code, result.stderr
     return json.loads(result.stdout) if result.stdout else {"error": result.stderr}
 
@@ -75,7 +79,7 @@ def test_b14_a_silence_from_the_command_line_holds_at_once_and_tells_when_it_is_
     held = said(slack, "disk alpha")
     cli(bridge, "silence", "end", added["id"], "--by", "ida")
 
-    wait_for(lambda: said(slack, "disk alpha"), 5)
+    wait_for(lambda: said(slack, "disk alpha"))
     assert held == 0
     assert added["id"] in [one["id"] for one in listed]
     assert added["id"] not in [one["id"] for one in cli(bridge, "silence", "list")["silences"]]
@@ -100,13 +104,14 @@ def test_the_bridge_takes_an_order_up_within_a_second_and_says_who_is_on_it(brid
     wait_for(lambda: said(slack, "model epsilon"))
     number = incident(bridge, "epsilon")
 
-    started = time.monotonic()
-    answer = cli(bridge, "ack", number, "--by", "kim")
-    lasted = time.monotonic() - started
+    def taken_up_after() -> float:
+        assert cli(bridge, "ack", number, "--by", "kim")["outcome"] == "done"
+        with closing(sqlite3.connect(bridge.state / "control.db")) as control:
+            (asked, done) = control.execute("SELECT at, carried_out_at FROM orders ORDER BY id DESC LIMIT 1").fetchone()
+        return (done - asked) / 1e9
 
-    assert answer["outcome"] == "done"
-    assert lasted < 5  # most of it the start of the command
-    wait_for(lambda: said(slack, "acknowledged by kim", "chat.update"), 12)
+    assert shortest(taken_up_after, PROMISED_S) <= PROMISED_S
+    wait_for(lambda: said(slack, "acknowledged by kim", "chat.update"))
     assert said(slack, "acknowledged by kim") == 0
 
 
@@ -170,8 +175,7 @@ def test_a_page_takes_silences_and_resolves_only_from_its_own_forms(bridge, slac
 
     assert [foreign.status_code, silent.status_code, nameless.status_code] == [403, 403, 400]
     assert [taken.status_code, muted.status_code] == [303, 303]
-    wait_for(lambda: "taken by kim" in httpx.get(path).text)
-    assert "Silenced" in httpx.get(path).text
+    wait_for(lambda: all(words in httpx.get(path).text for words in ("taken by kim", "Silenced")))
     assert "known" in httpx.get(f"{bridge.url}/silences").text
     httpx.post(f"{path}/resolve", data={"by": "kim"}, headers=ours)
     wait_for(lambda: "resolved" in httpx.get(path).text)
@@ -201,7 +205,7 @@ def test_the_end_of_a_run_is_told_to_whoever_stands_in_for_the_month(bridge, sla
 
     assert post(f"{bridge.url}/v1/logs", logs_request(*events, resource=RESOURCE)).status == 200
 
-    wait_for(lambda: said(slack, "monthly_run ended well"), 20)
+    wait_for(lambda: said(slack, "monthly_run ended well"))
     posts = [call for call in slack.calls if "monthly_run ended well" in json.dumps(call.payload)]
     assert len(posts) == 1
     page = httpx.get(f"{bridge.url}/runs/month-7")

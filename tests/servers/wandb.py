@@ -5,6 +5,7 @@ It keeps every request, so that tests can look for what must never be in one.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import struct
@@ -210,6 +211,19 @@ def axes(path: Path) -> dict[str, str]:
         for record in records(path)
         if record.WhichOneof("record_type") == "metric"
     }
+
+
+def file_of_run(folder: Path, name: str) -> Path | None:
+    """The `.wandb` file of the one run in a folder whose own folder has this name (a glob); None if there is none.
+
+    Also while that is written anew, in place of one that is just taken away.
+    """
+    found: list[Path] = []
+    for run in folder.glob(name):
+        with contextlib.suppress(FileNotFoundError):
+            found += run.glob("*.wandb")
+    assert len(found) < 2, found
+    return found[0] if found else None
 
 
 def has_ended(path: Path) -> bool:

@@ -26,7 +26,7 @@ from tests.servers.smtp import Mail, SmtpServer
 __all__ = ["RUN", "WholeWay"]
 
 RUN = (sys.executable, "-m", "alert_bridge.cli", "run", "--pipeline", "nightly", "--")
-PROGRAM_WITHIN_S = 120.0
+PROGRAM_WITHIN_S = 240.0
 _THEIRS = ("PIPELINE_ALERTS_", "SLACK_", "SMTP_", "PREFECT_", "WANDB_", "OTEL", "BRIDGE_", "XDG_STATE_HOME")
 
 

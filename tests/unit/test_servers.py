@@ -13,6 +13,8 @@ import pytest
 from tests.servers.slack import SlackServer, close_after, error, rate_limited
 from tests.servers.smtp import SmtpServer
 
+ANSWER_WITHIN_S = 60
+
 
 def call(server, method, payload):
     request = urllib.request.Request(
@@ -20,7 +22,7 @@ def call(server, method, payload):
         data=json.dumps(payload).encode(),
         headers={"Content-Type": "application/json", "Authorization": f"Bearer {server.token}"},
     )
-    with urllib.request.urlopen(request, timeout=5) as response:
+    with urllib.request.urlopen(request, timeout=ANSWER_WITHIN_S) as response:
         return json.load(response)
 
 
@@ -77,9 +79,9 @@ def test_mail_over_tls_with_a_login_is_taken_from_a_client_that_checks_the_certi
     with SmtpServer(security=security, username="bot", password="pw") as server:
         trust = ssl.create_default_context(cafile=str(server.certificate))
         if security == "tls":
-            client = smtplib.SMTP_SSL(server.host, server.port, timeout=5, context=trust)
+            client = smtplib.SMTP_SSL(server.host, server.port, timeout=ANSWER_WITHIN_S, context=trust)
         else:
-            client = smtplib.SMTP(server.host, server.port, timeout=5)
+            client = smtplib.SMTP(server.host, server.port, timeout=ANSWER_WITHIN_S)
             client.starttls(context=trust)
         with client:
             client.login("bot", "pw")
@@ -94,7 +96,7 @@ def test_a_refused_recipient_and_a_lost_answer_follow_the_script():
     with SmtpServer() as server:
         server.refuse("gone@example.org", "550 5.1.1 No such user")
         server.disconnect_after_data()
-        client = smtplib.SMTP(server.host, server.port, timeout=5)
+        client = smtplib.SMTP(server.host, server.port, timeout=ANSWER_WITHIN_S)
 
         with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
             client.sendmail("a@example.org", ["gone@example.org"], "Subject: x\r\n\r\nbody")
