@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Iterable, Mapping
@@ -16,6 +17,7 @@ from typing import Any, Final
 from instrumentation import running
 from instrumentation.child._pipeline_alerts_child import hook, names
 from instrumentation.child._pipeline_alerts_child.context import Context
+from instrumentation.child._pipeline_alerts_child.imports import Watch
 from instrumentation.child._pipeline_alerts_child.records import Encoder
 from instrumentation.journal import Journal, current
 
@@ -41,7 +43,7 @@ _installed: Final[list[object]] = []  # at most one
 
 
 def install(environ: Mapping[str, str] = os.environ) -> None:
-    """Keeps every record that `logging` accepts from now on, as long as this process writes a journal of its own.
+    """Keeps what `logging` and loguru accept from now on, as long as this process writes a journal of its own.
 
     Adds no handler: one on root would turn `basicConfig()` into a no-op that costs the program its console, and the
     next `dictConfig` would take it away. Once per process; does nothing to a `logging` that is not the one we know.
@@ -57,7 +59,8 @@ def install(environ: Mapping[str, str] = os.environ) -> None:
         return original(self, record)
 
     _installed.append(original)
-    hook.stand_in(logging, callHandlers)
+    hook.stand_in(logging.Logger, callHandlers)
+    Watch({"loguru": lambda _module: _watch_loguru(floor)})
 
 
 def sees_all() -> bool:
@@ -86,8 +89,16 @@ def is_ours(record: logging.LogRecord, excluded: Iterable[str] = QUIET_LOGGERS) 
 
 def _look(record: logging.LogRecord, floor: int) -> None:
     journal = running.journal()
-    if journal is not None and record.levelno >= floor and not is_ours(record):
+    if journal is None or record.levelno < floor or is_ours(record):
+        return
+    if hook.left_out is None or not hook.left_out(record):
         keep(record, journal)
+
+
+def _watch_loguru(floor: int) -> None:
+    from instrumentation.child._pipeline_alerts_child import loguru_records  # imports what the program has by then
+
+    loguru_records.watch(sys.modules["loguru._handler"], lambda record: _look(record, floor))
 
 
 def begin(journal: Journal) -> None:

@@ -50,6 +50,7 @@ def start(environ: Mapping[str, str] = os.environ) -> Journal | None:
                 "multiprocessing.util": lambda module: _ends().watch_processes(module),
                 **dict.fromkeys(names.PREFECT_MODULES, lambda module: _watch_prefect(module, opened)),
                 "wandb": lambda _module: _watch_wandb(opened),
+                "loguru": lambda _module: _watch_loguru(opened, environ),
             },
             again="logging",  # a recipe for notebooks reloads it
         )
@@ -144,6 +145,20 @@ def _watch_logging(logging: ModuleType, opened: Journal, environ: Mapping[str, s
     asked = environ.get(names.ENV_LEVEL, "")
     hook.install(logging, opened, _ends().encoder(), hook.floor_of(logging, asked), keeps_private=bool(asked))
     _ends().logging = logging
+
+
+def _watch_loguru(opened: Journal, environ: Mapping[str, str]) -> None:
+    from . import hook, loguru_records
+
+    encoder = _ends().encoder()
+    floor = hook.floor_of(sys.modules["logging"], environ.get(names.ENV_LEVEL, ""))
+
+    def keep(record: Any) -> None:
+        if record.levelno >= floor:
+            own = opened.owns(record.process)
+            opened.append(encoder.line(record, opened.next_number(), own), record.levelno)
+
+    loguru_records.watch(sys.modules["loguru._handler"], keep)
 
 
 def _watch_prefect(module: ModuleType, opened: Journal) -> None:

@@ -12,6 +12,7 @@ from . import names
 
 TYPE_CHECKING = False  # the real one costs every child the import of typing
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import CodeType, ModuleType
     from typing import Any
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _MARK = "_pipeline_alerts_journal"
 _PRIVATE = "wandb"
+
+left_out: Callable[[Any], bool] | None = None  # tells a record that was kept before it came to `logging`
 
 
 def install(
@@ -48,7 +51,11 @@ def install(
             level = record.levelno
             if type(level) is not int:
                 level = int(level or 0)
-            if level >= floor and (level >= loud or _PRIVATE not in modules or not _is_private(record.name)):
+            if (
+                level >= floor
+                and (level >= loud or _PRIVATE not in modules or not _is_private(record.name))
+                and (left_out is None or not left_out(record))
+            ):
                 own = record.process == journal.pid or owns(record.process)
                 append(line(record, next(numbers), own), level)
         except Exception:
@@ -56,7 +63,7 @@ def install(
         return original(self, record)
 
     setattr(callHandlers, _MARK, journal)
-    stand_in(logging, callHandlers)
+    stand_in(logging.Logger, callHandlers)
 
 
 def floor_of(logging: ModuleType, wanted: str) -> int:
@@ -73,13 +80,13 @@ def dispatch_of(logging: ModuleType) -> Any:
     return original if hasattr(original, "__code__") else None
 
 
-def stand_in(logging: ModuleType, function: Any) -> None:
-    """Puts a function in the place of `Logger.callHandlers`, which nobody can tell from it.
+def stand_in(owner: Any, function: Any) -> None:
+    """Puts a function in the place of a class's method of that name, which nobody can tell from it.
 
     `logging` skips frames of its own file when it looks for the caller, and when it prints where a handler failed. In a
     traceback through us, every line of ours is the first of the method that it stands for.
     """
-    original = dispatch_of(logging)
+    original = getattr(owner, function.__name__)
     code = original.__code__
     function.__code__ = function.__code__.replace(
         co_filename=code.co_filename, co_firstlineno=code.co_firstlineno, **_on_one_line(function.__code__)
@@ -87,7 +94,7 @@ def stand_in(logging: ModuleType, function: Any) -> None:
     function.__qualname__ = original.__qualname__
     function.__doc__ = original.__doc__
     function.__module__ = original.__module__
-    logging.Logger.callHandlers = function
+    setattr(owner, function.__name__, function)
 
 
 def _is_private(name: str) -> bool:
