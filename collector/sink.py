@@ -45,6 +45,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     delay_seconds: float = 0.0
+    held_until: threading.Event | None = None  # it is set: nothing is answered before
 
 
 class Sink:
@@ -66,6 +67,8 @@ class Sink:
                 request = Request(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
                 answer = sink._taken(request)
                 time.sleep(answer.delay_seconds)
+                if answer.held_until is not None:
+                    answer.held_until.wait()
                 self.send_response(answer.status)
                 for name, value in answer.headers.items():
                     self.send_header(name, value)
