@@ -13,7 +13,7 @@ from alert_bridge.model import Severity
 from instrumentation import attributes as names
 from tests.servers.bridge import wait_for
 from tests.servers.pipeline import NS
-from tests.servers.prefect import PrefectServer
+from tests.servers.prefect import RECORDED_WITHIN_S, PrefectServer
 from tests.servers.prefect_mirror import PAGES, DrivenMirror, a_good_run, shape, the_log
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -37,6 +37,14 @@ def drive(prefect, stored):
     yield start
     for driven in alive:
         driven.end()
+
+
+def is_shown(prefect: PrefectServer, run: str, task: str, state: str) -> bool:
+    """Whether the server has recorded so much of a run, which it does bit by bit."""
+    if not prefect.flow_runs(run):
+        return False
+    found = prefect.picture(run).tasks.get(task)
+    return found is not None and found.state == state
 
 
 def test_a_run_shows_with_its_stages_their_edges_their_true_times_and_its_log(prefect, stored, drive):
@@ -72,7 +80,7 @@ def test_what_runs_is_shown_running_and_what_failed_says_why(prefect, stored, dr
     run = stored.run("failing")
     run.start()
     span, began = run.open_stage("fetch")
-    driven.until(lambda: any(prefect.flow_runs("failing")) and "fetch" in prefect.picture("failing").tasks)
+    driven.until(lambda: is_shown(prefect, "failing", "fetch", "Running"))
     before = prefect.picture("failing")
 
     run.log(
@@ -134,7 +142,7 @@ def test_a_restart_in_the_middle_ends_in_the_same_picture(prefect, stored, drive
     with run.stage("fetch"):
         run.log("fetched")
     span, began = run.open_stage("train")
-    first.until(lambda: first.idle and "train" in prefect.picture("restarted").tasks)
+    first.until(lambda: first.idle and is_shown(prefect, "restarted", "train", "Running"))
     first.end()
 
     second = drive()
@@ -292,10 +300,10 @@ def test_the_documented_trigger_leaves_mirrors_out_of_an_automation(prefect, sto
     flow = prefect.client.post("flows/", json={"name": "own"}).json()["id"]
     state = {"type": "FAILED", "message": "Flow run encountered an exception"}
     own = prefect.client.post("flow_runs/", json={"flow_id": flow, "name": "own", "state": state}).json()["id"]
-    about = {"filter": {"event": {"name": ["prefect.automation.triggered"]}}}
-    wait_for(lambda: prefect.client.post("events/filter", json=about).json()["events"], 120)
+    about = {"event": {"name": ["prefect.automation.triggered"]}}
+    wait_for(lambda: prefect.events_like(about), RECORDED_WITHIN_S)
 
-    events = prefect.client.post("events/filter", json=about).json()["events"]
+    events = prefect.events_like(about)
     prefect.client.delete(f"automations/{made.json()['id']}")
     assert len(events) == 1
     assert f"prefect.flow-run.{own}" in str(events[0])

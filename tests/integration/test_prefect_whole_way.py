@@ -20,10 +20,14 @@ from tests.servers.bridge import BridgeProcess, wait_for
 from tests.servers.otlp_client import RESOURCE, logs_request, post, record
 from tests.servers.pipeline import NS
 from tests.servers.prefect import PrefectServer
+from tests.servers.shipping import wait_until_empty
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 PROMISED_RUNNING_S = 1.0
+PROGRAM_WITHIN_S = 400.0
+SEEN_WITHIN_S = 240.0
+ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 EXAMPLES = Path(__file__).parents[2] / "examples" / "monthly_run"
 
 
@@ -39,7 +43,7 @@ def bridge(tmp_path_factory, prefect):
     folder = tmp_path_factory.mktemp("bridge")
     environ = {"PREFECT_API_URL": prefect.url}
     with BridgeProcess(folder, policy=policy, environ=environ) as running:
-        running.wait_until_ready(60)
+        running.wait_until_ready()
         yield running
 
 
@@ -53,15 +57,17 @@ def run_under(bridge, prefect, folder, pipeline: str, run_id: str, *program: str
         "PYTHON": sys.executable,
     }
     command = [sys.executable, "-m", "alert_bridge.cli", "run", "--pipeline", pipeline, "--", sys.executable, *program]
-    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=300, cwd=folder)
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=PROGRAM_WITHIN_S, cwd=folder)
+    wait_until_empty(folder / "journals")
+    return done
 
 
 def is_settled(bridge, prefect, run_id: str) -> bool:
-    (state,) = export_states(bridge.state)
-    found = prefect.flow_runs(run_id)
+    found, states = prefect.flow_runs(run_id), export_states(bridge.state)
     return bool(
         found
-        and all(book.waiting == 0 for book in state.books)
+        and states
+        and all(book.waiting == 0 for state in states for book in state.books)
         and found[0]["state_type"] != "RUNNING"
         and "run-monthly-run" in prefect.picture(run_id).artifacts
     )
@@ -80,7 +86,7 @@ def test_the_demo_is_mirrored_as_the_telemetry_tells_it(bridge, prefect, tmp_pat
     run_under(
         bridge, prefect, tmp_path, "monthly_run", run_id, str(EXAMPLES / "main.py"), "--fail", scenario, "--out", "out"
     )
-    wait_for(lambda: is_settled(bridge, prefect, run_id), 120)
+    wait_for(lambda: is_settled(bridge, prefect, run_id), SEEN_WITHIN_S)
     control = bridge.reader()
     told = told_of(control, run_id)
     prefect.record_events()
@@ -158,7 +164,9 @@ def test_running_is_visible_within_a_second_of_the_start(bridge, prefect):
 
         began = time.monotonic()
         assert post(f"{bridge.url}/v1/logs", logs_request(start, resource=resource)).status == 200
-        wait_for(lambda name=run_id: any(run["state_type"] == "RUNNING" for run in prefect.flow_runs(name)), 120)
+        wait_for(
+            lambda name=run_id: any(run["state_type"] == "RUNNING" for run in prefect.flow_runs(name)), SEEN_WITHIN_S
+        )
         delays.append(time.monotonic() - began)
         if delays[-1] <= PROMISED_RUNNING_S:
             break
@@ -231,10 +239,11 @@ def test_a_pipeline_of_prefect_flows_is_one_trace_annotated_never_doubled_and_it
     own = max(
         (run for run in prefect.flow_runs() if prefect.flow_name(run) == "native_month"), key=lambda run: run["created"]
     )
-    wait_for(lambda: "run-native-month" in prefect.picture(own["name"]).artifacts, 60)
+    wait_for(lambda: "run-native-month" in prefect.picture(own["name"]).artifacts, SEEN_WITHIN_S)
     control, telemetry = bridge.reader(), Telemetry(bridge.state)
     (told,) = told_of(control, run_id)
-    wait_for(lambda: f"alert-{told.id}" in prefect.picture(own["name"]).artifacts, 60)
+    wait_for(lambda: f"alert-{told.id}" in prefect.picture(own["name"]).artifacts, SEEN_WITHIN_S)
+    wait_for(lambda: has_ended(prefect, own), SEEN_WITHIN_S)
     prefect.record_events()
     seen = prefect.picture(own["name"])
     spans = {span.span_id: span for span in telemetry.run_spans(run_id)}
@@ -306,20 +315,28 @@ def test_prefect_and_the_console_see_no_difference_under_run(bridge, prefect, tm
     environ = bridge.environ | prefect.environ
 
     alone = subprocess.run(
-        [sys.executable, "month.py", "alone"], env=environ, capture_output=True, text=True, cwd=tmp_path, timeout=300
-    )
+        [sys.executable, "month.py", "alone"],
+        env=environ, capture_output=True, text=True, cwd=tmp_path, timeout=PROGRAM_WITHIN_S,
+    )  # fmt: skip
     before = {run["id"] for run in prefect.flow_runs()}
     under = run_under(bridge, prefect, tmp_path, "plain_month", "plain", "month.py", "alone")
 
     assert (under.returncode, under.stdout) == (alone.returncode, alone.stdout)
     assert comparable(under.stderr) == comparable(alone.stderr)
     runs = {run["id"]: run for run in prefect.flow_runs() if prefect.flow_name(run) in ("plain_month", "part")}
+    wait_for(lambda: all(has_ended(prefect, run) for run in runs.values()), SEEN_WITHIN_S)
     pictures = [
         sorted(shown(prefect, run) for key, run in runs.items() if (key in before) is is_alone)
         for is_alone in (True, False)
     ]
     assert pictures[0] == pictures[1]
     assert len(pictures[0]) == 2
+
+
+def has_ended(prefect: PrefectServer, run) -> bool:
+    """Whether the server has recorded the end of every task of a flow run, which it does after the run's own."""
+    rows = prefect.task_runs(run["id"])
+    return bool(rows) and all(row["state_type"] in ENDED for row in rows)
 
 
 def comparable(console: str) -> str:
