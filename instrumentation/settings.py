@@ -83,6 +83,12 @@ class Settings:
         )
 
     @property
+    def receiver(self) -> str:
+        """The endpoint without a password, to tell whether two are the same."""
+        scheme, _, rest = self.endpoint.partition("://")
+        return f"{scheme}://{rest.rpartition('@')[2]}"
+
+    @property
     def is_loopback(self) -> bool:
         """Whether the endpoint is this machine, where compressing costs more than it saves."""
         return self.endpoint.partition("://")[2].startswith(_LOOPBACK)

@@ -25,6 +25,11 @@ class Bell:
         for fd in [self._read] + ([poke.fileno()] if poke else []):
             self._sources.register(fd, select.POLLIN)
 
+    def __del__(self) -> None:
+        for fd in (self._read, self._write):  # not earlier: a post that nobody waits for any more still rings
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
     def ring(self) -> None:
         """Ends the wait, or the next one."""
         with contextlib.suppress(OSError):

@@ -7,18 +7,20 @@ it stands by from the start, for a program that is killed can start nothing.
 from __future__ import annotations
 
 import contextlib
+import gc
 import math
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from instrumentation.sender import journals
-from instrumentation.sender.folder import RUN_FILE, RunFolder
+from instrumentation.sender.folder import RunFolder, run_facts
 from instrumentation.sender.own_redaction import load
 from instrumentation.sender.sender import Report, Sender, collect_seldom
 from instrumentation.settings import Settings
@@ -36,7 +38,7 @@ _KEPT: Final = frozenset(
 _LATER: Final = '(sleep "$1"; test -d "$2" && shift 2 && exec "$@") &'
 STDERR: Final = 2
 LOCK_LOOK_S: Final = 0.2
-MAX_ADOPTED: Final = 4  # at once, by one run
+MAX_LINGERING: Final = 16  # with folders of runs that are over, for one receiver
 LOOK_EVERY_S: Final = 0.25
 
 
@@ -97,23 +99,40 @@ def _inherited() -> list[int]:
     return found
 
 
-def adopt(settings: Settings, environ: Mapping[str, str]) -> int:
-    """Starts to ship what earlier runs left here and nobody ships any more; returns how many it found.
+def adopt(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Starts to ship what earlier runs left here and nobody ships any more.
 
     A machine that went down, or a batch system that ends everything at once, leaves such folders.
     """
-    found = 0
-    if not settings.linger_seconds or not settings.journal_home.is_dir():
-        return 0
-    for folder in sorted(settings.journal_home.iterdir()):
-        if found >= MAX_ADOPTED or not (folder / RUN_FILE).exists():
-            continue
-        run = RunFolder(folder)
-        with contextlib.suppress(OSError):
-            if not has_writers(folder) and run.lock():
+    if settings.linger_seconds and settings.journal_home.is_dir():
+        left = _survey(settings.journal_home, settings.receiver)
+        if left.abandoned and left.shipped < MAX_LINGERING:
+            start(left.abandoned[0], settings, environ)  # which goes on with the others
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """Folders of runs that are over and that nobody ships, and how many somebody does."""
+
+    abandoned: Sequence[Path]
+    shipped: int
+
+
+def _survey(journal_home: Path, receiver: str) -> _Left:
+    """Looks at what is for one receiver."""
+    abandoned, shipped = [], 0
+    for folder in sorted(journal_home.iterdir()):
+        with contextlib.suppress(OSError):  # gone meanwhile
+            facts = run_facts(folder)
+            if not facts or facts.get("endpoint", receiver) != receiver or has_writers(folder):
+                continue
+            run = RunFolder(folder)
+            if run.lock():
                 run.unlock()
-                found += bool(start(folder, settings, environ))
-    return found
+                abandoned.append(folder)
+            else:
+                shipped += 1
+    return _Left(abandoned, shipped)
 
 
 def ship_folder(folder: Path, settings: Settings, within_s: float, *, lock_within_s: float = 0.0) -> Report | None:
@@ -168,10 +187,28 @@ def has_writers(folder: Path) -> bool:
 
 
 def main(folder: str) -> None:
-    """The background process."""
+    """The background process: ships one folder when nobody else does, then what others left.
+
+    In a long outage every run would leave one: of many, the others are enough.
+    """
     collect_seldom()
     settings = Settings.from_environ(os.environ)  # before we leave: a token's file may be named from here
     os.chdir("/")
     with contextlib.suppress(OSError):
         os.nice(5)
-    ship_folder(Path(folder), settings, settings.linger_seconds, lock_within_s=math.inf)  # it ends with who has it
+    path = Path(folder)
+    own = RunFolder(path)
+    if not _lock(own, math.inf):  # ends with who has it
+        return
+    own.unlock()
+    if _survey(path.parent, settings.receiver).shipped >= MAX_LINGERING:
+        return
+    ends_at = time.monotonic() + settings.linger_seconds
+    todo, tried = [path], set()
+    while todo:
+        report = ship_folder(todo[0], settings, ends_at - time.monotonic())
+        if report is not None and not report.is_complete:
+            break  # the time is up, or we are asked to end
+        tried.add(todo[0])
+        gc.collect()  # what the last sender had open
+        todo = [one for one in _survey(path.parent, settings.receiver).abandoned if one not in tried]

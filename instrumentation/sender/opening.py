@@ -26,6 +26,7 @@ def open_run(settings: Settings, facts: Mapping[str, object]) -> tuple[RunFolder
     Raises:
         OSError: there is no room anywhere.
     """
+    facts = {**facts, "endpoint": settings.receiver}  # what is left is for nobody else
     try:
         return *_begin(settings.journal_home, str(facts["run_id"]), facts), settings
     except OSError as error:
