@@ -194,6 +194,7 @@ class _Run:
     def end(self, within_s: float) -> None:
         """Tells the end, ships, and clears up."""
         from instrumentation.sender import linger
+        from instrumentation.sender.folder import unbind_poke
 
         error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
         is_failure = error is not None and not hasattr(sys, "ps1")
@@ -229,11 +230,7 @@ class _Run:
             self.folder.remove()
         else:
             self.folder.unlock()  # for the guardian
-        if self.poke is not None and self.poke_path is not None:
-            self.poke.close()
-            with contextlib.suppress(OSError):
-                self.poke_path.unlink()
-                self.poke_path.parent.rmdir()
+        unbind_poke(self.poke_path, self.poke)
 
 
 def _script_name() -> str:

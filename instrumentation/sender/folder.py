@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["RunFolder", "bind_poke", "new_run_id", "run_facts"]
+__all__ = ["RunFolder", "bind_poke", "new_run_id", "run_facts", "unbind_poke"]
 
 LOCK_FILE: Final = ".lock"
 RUN_FILE: Final = "run.json"
@@ -134,6 +134,15 @@ def bind_poke(environ: Mapping[str, str]) -> tuple[Path | None, socket.socket | 
                 continue
             return folder / "s", bound
     return None, None
+
+
+def unbind_poke(path: Path | None, bound: socket.socket | None) -> None:
+    """Gives the place back."""
+    if path is not None and bound is not None:
+        bound.close()
+        with contextlib.suppress(OSError):
+            path.unlink()
+            path.parent.rmdir()
 
 
 def _make_private(base: Path, prefix: str) -> Path:

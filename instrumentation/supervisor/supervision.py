@@ -15,6 +15,7 @@ from typing import Any, Final
 from instrumentation import manifest
 from instrumentation.child._pipeline_alerts_child import names as contract
 from instrumentation.sender import linger
+from instrumentation.sender.folder import unbind_poke
 from instrumentation.sender.journals import expect
 from instrumentation.sender.logfile import RunLog, keep_within, log_path
 from instrumentation.sender.own_redaction import OwnRedaction, load
@@ -246,7 +247,7 @@ class Supervision:
         report = self._sender.stop(within_s)
         for pid in self._descendants.expected(self._folder.path.resolve()):
             expect(self._folder.path, pid)
-        if report.is_complete and not report.refused and not linger.has_writers(self._folder.path):
+        if report.is_complete and not linger.has_writers(self._folder.path):
             self._folder.remove()
         else:
             self._folder.unlock()
@@ -255,11 +256,7 @@ class Supervision:
         if launch.announcement is not None:
             with contextlib.suppress(OSError):
                 launch.announcement.unlink()
-        if launch.poke is not None and launch.poke_path is not None:
-            launch.poke.close()
-            with contextlib.suppress(OSError):
-                launch.poke_path.unlink()
-                launch.poke_path.parent.rmdir()
+        unbind_poke(launch.poke_path, launch.poke)
         with contextlib.suppress(OSError):
             keep_within(self._settings.log_home, self._settings.log_cap_bytes)
         return report
