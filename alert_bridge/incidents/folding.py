@@ -17,7 +17,18 @@ from typing import Any
 from alert_bridge.model import Fingerprint, Record, Severity
 from instrumentation import attributes as names
 
-__all__ = ["Fold", "Known", "Lineage", "Trouble", "ancestors_of", "beneath", "fold_under", "stands_alone", "trouble_of"]
+__all__ = [
+    "Fold",
+    "Known",
+    "Lineage",
+    "Trouble",
+    "ancestors_of",
+    "beneath",
+    "fold_under",
+    "says_child_ended",
+    "stands_alone",
+    "trouble_of",
+]
 
 MAX_TEXT_CHARS = 1000
 MAX_STACK_CHARS = 20_000  # from the end
@@ -95,10 +106,9 @@ class Fold:
 
 def trouble_of(record: Record, found: Fingerprint, severity: Severity) -> Trouble:
     """What folding may look at of a record."""
-    kind = record.text(names.EXCEPTION_TYPE).rpartition(".")[2]
-    says = f"{record.text(names.EXCEPTION_MESSAGE)} {record.body}"[:MAX_TEXT_CHARS]
+    kind, says = _kind(record), _says(record)
     innermost = dict(found.components).get("types", "").partition(" < ")[0]
-    child_ended = not {kind, innermost}.isdisjoint(_CHILD_TYPES) or bool(_CHILD_ENDED.search(says))
+    child_ended = innermost in _CHILD_TYPES or says_child_ended(record)
     return Trouble(
         problem=found.value,
         root=_root_of(found),
@@ -111,6 +121,19 @@ def trouble_of(record: Record, found: Fingerprint, severity: Severity) -> Troubl
         uncaught=bool(record.attributes.get(names.UNCAUGHT)),
         **_site(record),
     )
+
+
+def says_child_ended(record: Record) -> bool:
+    """Whether it says by its type, or in so many words, that a child process ended badly; whose death may tell why."""
+    return _kind(record) in _CHILD_TYPES or bool(_CHILD_ENDED.search(_says(record)))
+
+
+def _kind(record: Record) -> str:
+    return record.text(names.EXCEPTION_TYPE).rpartition(".")[2]
+
+
+def _says(record: Record) -> str:
+    return f"{record.text(names.EXCEPTION_MESSAGE)} {record.body}"[:MAX_TEXT_CHARS]
 
 
 def _site(record: Record) -> dict[str, Any]:

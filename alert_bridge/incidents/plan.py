@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from alert_bridge.incidents.case import Talk, TalkState
+from alert_bridge.incidents.folding import says_child_ended
 from alert_bridge.model import Incident, IncidentState, Reason, Severity
 from instrumentation import attributes as names
 
@@ -38,7 +39,8 @@ def plan(incident: Incident, talk: Talk, *, hold: float, repeat_after: float, ed
     Args:
         incident: as it stands.
         talk: what they heard so far.
-        hold: seconds to gather before the first message; a CRITICAL incident does not wait.
+        hold: seconds to gather before the first message; a CRITICAL incident does not wait, unless all it says is that
+            a child process ended: the supervisor is about to tell how.
         repeat_after: seconds after which an open incident is posted anew.
         edits: whether the channel can change its message in place.
     """
@@ -89,7 +91,6 @@ def _is_silent(incident: Incident, talk: Talk) -> bool:
 
 
 def _first(incident: Incident, talk: Talk, hold: float) -> Planned:
-    wait = 0.0 if incident.severity >= Severity.CRITICAL else hold
     if incident.sample.attributes.get(names.TEST_ALERT):
         return Planned(Reason.TEST, talk.opened_at)
     if incident.sample.attributes.get(names.OWN_TROUBLE):
@@ -97,7 +98,12 @@ def _first(incident: Incident, talk: Talk, hold: float) -> Planned:
     if incident.sample.attributes.get(names.DIGEST):
         return Planned(Reason.DIGEST, talk.opened_at)
     reason = Reason.REGRESSED if incident.seen_before else Reason.OPENED
-    return Planned(reason, max(talk.opened_at + _ns(wait), talk.retell_at))
+    is_urgent = incident.severity >= Severity.CRITICAL and not _waits_for_its_cause(incident)
+    return Planned(reason, max(talk.opened_at + _ns(0.0 if is_urgent else hold), talk.retell_at))
+
+
+def _waits_for_its_cause(incident: Incident) -> bool:
+    return not incident.sample.event_name and says_child_ended(incident.sample)
 
 
 def _when_folded(talk: Talk, *, edits: bool) -> Planned | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from alert_bridge.fingerprint.stacktrace import parse
@@ -16,13 +17,18 @@ MAX_REASON_CHARS = 240
 MAX_WHERE_CHARS = 80
 MAX_TYPE_CHARS = 60
 
+MAX_COMMAND_CHARS = 40
+
 _TRACEBACK = "Traceback (most recent call last)"
+# What `subprocess` says of a child; the end of it is the reason, and the command can be of any length.
+_OF_COMMAND = re.compile(r"Command '(.+)' ((?:returned non-zero exit status|died with|timed out after) .+)", re.DOTALL)
+_QUOTED = re.compile(r"""(['"])(.*?)(?<!\\)\1""")
 _FAILING_EVENTS = (names.EVENT_RUN_END, names.EVENT_STAGE_END)
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """``verb`` joins place and reason: `failed: `, `: `, or a space where the reason is itself a verb."""
+    """``verb`` joins place and reason: `failed: `, `: `, or a space where the pipeline itself did it."""
 
     verb: str
     reason: str
@@ -32,21 +38,24 @@ def cause_of(record: Record, fallback: str = "") -> Cause:
     """The death of a process, else the exception, else the first line of the text that says something."""
     ending = ending_of(record)
     if ending:
-        return Cause(" ", ending)
+        who = clip(subject_of(record), MAX_WHERE_CHARS)
+        return Cause(" ", ending) if who == one_line(record.pipeline) else Cause(": ", f"{who} {ending}")
     kind = _short(record.text(names.EXCEPTION_TYPE))
     message = _reason_line(record.text(names.EXCEPTION_MESSAGE))
     if kind:
         return Cause(" failed: ", clip(f"{kind}: {message}" if message else kind, MAX_REASON_CHARS))
     text = _reason_line(record.body) or message or one_line(fallback) or one_line(record.event_name)
+    about_itself = text.removeprefix(f"{one_line(record.pipeline)} ")
+    if about_itself != text and about_itself[:1].isalpha():
+        return Cause(" ", clip(about_itself, MAX_REASON_CHARS))
     failed = _TRACEBACK in record.body or record.event_name in _FAILING_EVENTS
     return Cause(" failed: " if failed and text else ": ", clip(text or "no text was given", MAX_REASON_CHARS))
 
 
 def title_of(record: Record) -> str:
-    """The problem in one line that stands alone in a list: the reason, and of an end also who it was that ended."""
-    reason = cause_of(record).reason
-    subject = clip(subject_of(record), MAX_WHERE_CHARS) if ending_of(record) else ""
-    return f"{subject} {reason}" if subject else reason
+    """The problem in one line that stands alone in a list: the reason, and of whom it is told."""
+    cause = cause_of(record)
+    return f"{clip(one_line(record.pipeline), MAX_WHERE_CHARS)} {cause.reason}" if cause.verb == " " else cause.reason
 
 
 def where(incident: Incident) -> str:
@@ -78,13 +87,24 @@ def _short(kind: str) -> str:
     return clip(one_line(kind).rpartition(".")[2], MAX_TYPE_CHARS)
 
 
+def _with_short_command(text: str) -> str:
+    """`Command '['/opt/bin/python', 'train.py', …]' died with …` as `Command 'python train.py …' died with …`."""
+    found = _OF_COMMAND.fullmatch(text.strip()) if text.lstrip().startswith("Command '") else None
+    if found is None:
+        return text
+    command, end = found.groups()
+    words = [word for _, word in _QUOTED.findall(command)] if command.startswith("[") else command.split()
+    words[:1] = [word.rpartition("/")[2] for word in words[:1]]
+    return f"Command '{clip(one_line(' '.join(words)), MAX_COMMAND_CHARS)}' {end}"
+
+
 def _reason_line(text: str) -> str:
     """Of a traceback the exception that ended it, named as one that is logged as such; else the first words."""
     if _TRACEBACK not in text:
-        return first_words(text)
+        return first_words(_with_short_command(text))
     raised = [one for one in parse(text) if not one.carrier]
     if raised:
-        kind, message = _short(raised[-1].type), first_words(raised[-1].message)
+        kind, message = _short(raised[-1].type), first_words(_with_short_command(raised[-1].message))
         return f"{kind}: {message}" if message else kind
     told = [line for line in clean(text).split("\n") if line.strip() and not line.startswith((" ", "|", "+", '"'))]
     return one_line(told[-1]) if told and not told[-1].startswith(_TRACEBACK) else "Traceback without its last line"

@@ -79,8 +79,9 @@ def _subject(story: Story) -> str:
     if story.audience.duty is Duty.INFORM:
         return f"{environment}{pipeline_in_words(incident)}: {effect_of(incident, story.reason)}"
     stage = f" / {one_line(incident.stage)}" if incident.stage else ""
-    title = one_line(incident.title) or f"problem {one_line(incident.id)}"
-    return f"{environment}{one_line(incident.pipeline)}{stage}: {title}"
+    pipeline, title = one_line(incident.pipeline), one_line(incident.title) or f"problem {one_line(incident.id)}"
+    about_itself = title.removeprefix(f"{pipeline} ")
+    return f"{environment}{pipeline}{stage}{': ' if about_itself == title else ' '}{about_itself}"
 
 
 def _marked(story: Story) -> str:

@@ -6,13 +6,18 @@ import math
 import signal
 
 from alert_bridge.messages.moments import lasting, memory
-from alert_bridge.messages.text import claims, one_line
+from alert_bridge.messages.text import claims, clip, last_words, one_line
 from alert_bridge.model import AttributeValue, Record
 from instrumentation import attributes as names
 
 __all__ = ["ending_of", "last_output", "stacks_of", "subject_of"]
 
 SIGNAL_BASE = 128  # a shell reports a child's signal as exit code 128 + n
+MAX_LAST_WORDS_CHARS = 160
+
+# How the supervisor's templates begin, after the program's name: what its attributes alone do not tell.
+_NOT_STARTED = "could not be started: "
+_EXITED = "%s ended with exit code "  # with a signal beside it: of a process inside, which a shell tells of
 
 _WORDS = {
     "SIGKILL": "was killed (SIGKILL)",
@@ -38,6 +43,12 @@ def ending_of(record: Record) -> str:
     """`was killed by the kernel for memory (SIGKILL) at 11.4 GiB after 2 h 04 min`; empty if it tells no end."""
     if record.event_name not in {names.EVENT_PROCESS_DIED, names.EVENT_RUN_END}:
         return ""
+    took = _number(record.attributes.get(names.DURATION))
+    after = f" after {lasting(took)}" if took is not None and took >= 0 else ""
+    if record.text(names.RUN_RESULT) == names.RESULT_TIMEOUT:
+        return f"was stopped{after}, because it ran longer than allowed"
+    if record.text(names.TEMPLATE).startswith(f"%s {_NOT_STARTED}"):
+        return one_line(record.body[record.body.find(_NOT_STARTED) :])
     code = _number(record.attributes.get(names.EXIT_CODE))
     signal_name = _signal_name(record.attributes.get(names.EXIT_SIGNAL))
     if not signal_name and code is not None and SIGNAL_BASE < code < SIGNAL_BASE + signal.NSIG:
@@ -45,12 +56,14 @@ def ending_of(record: Record) -> str:
     what = _what(record, code, signal_name)
     if not what:
         return ""
-    peak = _number(record.attributes.get(names.PEAK_MEMORY))
-    took = _number(record.attributes.get(names.DURATION))
-    at_peak = f" at {memory(peak)}" if peak and peak > 0 and signal_name == "SIGKILL" else ""
-    after = f" after {lasting(took)}" if took is not None and took >= 0 else ""
     how, comma, why = what.partition(", ")
-    return f"{how}{at_peak}{after}{comma}{why}"
+    how += _at_peak(record, signal_name)
+    if not signal_name:
+        said = clip(last_words(_said(record)), MAX_LAST_WORDS_CHARS)
+        return f"{how}{after}{comma}{why}" + (f"; it last wrote: {said}" if said else "")
+    if code and record.text(names.TEMPLATE).startswith(_EXITED):
+        return f"ended with exit code {int(code)}{after}: a process in it {how}{comma}{why}"
+    return f"{how}{after}{comma}{why}"
 
 
 def subject_of(record: Record) -> str:
@@ -74,6 +87,18 @@ def last_output(record: Record) -> tuple[tuple[str, str], ...]:
 def stacks_of(record: Record) -> str:
     """Where the processes of a silent run hang, the innermost first; empty if it is not silent."""
     return _lines(record.attributes.get(names.STACK_DUMP))
+
+
+def _at_peak(record: Record, signal_name: str) -> str:
+    """Its largest memory, where that may be why."""
+    peak = _number(record.attributes.get(names.PEAK_MEMORY))
+    matters = signal_name == "SIGKILL" and record.text(names.OOM_VERDICT) != "excluded"
+    return f" at {memory(peak)}" if matters and peak and peak > 0 else ""
+
+
+def _said(record: Record) -> str:
+    """What the process wrote: programs print the reason on either stream, most on the one for errors."""
+    return _lines(record.attributes.get(names.STDERR_TAIL)) or _lines(record.attributes.get(names.STDOUT_TAIL))
 
 
 def _what(record: Record, code: float | None, signal_name: str) -> str:

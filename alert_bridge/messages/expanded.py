@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from alert_bridge.incidents.storm import is_storm
 from alert_bridge.messages.cause import body_of, cause_of, stacktrace_of, where
 from alert_bridge.messages.effects import is_over
-from alert_bridge.messages.endings import ending_of, last_output, stacks_of
+from alert_bridge.messages.endings import ending_of, last_output, stacks_of, subject_of
 from alert_bridge.messages.moments import clock, moment
-from alert_bridge.messages.text import clip, first_words, one_line, outer_parts, visible
+from alert_bridge.messages.text import claims, clip, first_words, one_line, outer_parts, visible
 from alert_bridge.model import Incident, Reason, Record, Story
 from instrumentation import attributes as names
 
@@ -29,6 +31,10 @@ MAX_PATH_CHARS = 400
 RUN_SPAN = "RUN "  # before a pipeline's name in that of its root span, as the semantic conventions have it
 OWN_LOGGERS = ("pipeline_alerts", "alert_bridge")  # what we say of a program: no place in it to look at
 
+MAX_STACK_CHARS = 20_000  # from the end
+
+_PLACE = re.compile(r'^\s*File "([^"]{1,4096})", line (\d{1,9}), in (.{1,300})$', re.MULTILINE)
+_LIBRARY = re.compile(r"(?:^|[/\\])(?:site-packages|dist-packages|lib(?:64)?[/\\]python\d[^/\\]*|Lib)[/\\]|^<frozen ")
 _LEVEL_WIDTH = len("CRITICAL")
 
 
@@ -89,13 +95,26 @@ def trace_in_parts(record: Record) -> str:
 def _what_happened(incident: Incident) -> str:
     record = incident.sample
     body = clip(body_of(record), MAX_BODY_CHARS)
-    ending = ending_of(record)
-    reason = f"The process {ending}." if ending else cause_of(record, incident.title).reason
+    if ending := ending_of(record):
+        return _how_it_ended(record, ending, body)
+    reason = cause_of(record, incident.title).reason
     if not body:
         return reason
-    if ending:
-        return f"{reason}\n{body}"
+    if claims(record.attributes.get(names.UNCAUGHT)):
+        return body.rstrip(": ")  # an exception without a text
     return body if reason in body or first_words(record.body) == reason else f"{body}\n{reason}"
+
+
+def _how_it_ended(record: Record, ending: str, body: str) -> str:
+    """Who ended how, and what else was said of it; of a process below the program also which one it was."""
+    lines = [f"{subject_of(record)} {ending.rstrip('.')}."]
+    if not record.text(names.TEMPLATE):  # else it is our word for what was just said
+        lines.append(body)
+    if names.PROCESS_PID in record.attributes and not record.text(names.RUN_RESULT):
+        command = one_line(record.text(names.COMMAND))
+        lines.append(clip(f"Its command: {command}", MAX_FACT_CHARS) if command else "")
+        lines.append(f"Its process id: {one_line(record.text(names.PROCESS_PID))}")
+    return "\n".join(line for line in lines if line)
 
 
 def _folded(story: Story) -> str:
@@ -117,9 +136,20 @@ def _where(story: Story) -> str:
     code = f"{file}:{line}" if file and line else file
     if function:
         code = f"{code}, in {function}" if code else f"in {function}"
+    own = _last_place_of_its_own(record, file)
     logger = f"logger {one_line(record.scope)}" if record.scope and record.scope not in OWN_LOGGERS else ""
-    lines = (clip(path, MAX_PATH_CHARS), clip(code, MAX_FACT_CHARS), clip(logger, MAX_FACT_CHARS))
+    facts = (own, f"raised in {code}", "") if own else (code, logger)
+    lines = (clip(path, MAX_PATH_CHARS), *(clip(fact, MAX_FACT_CHARS) for fact in facts))
     return "\n".join(line for line in lines if line)
+
+
+def _last_place_of_its_own(record: Record, raised_in: str) -> str:
+    """Of an exception that was raised in a library: where the program called it, as far as its stack trace tells."""
+    if not _LIBRARY.search(raised_in):
+        return ""
+    trace = record.text(names.EXCEPTION_STACKTRACE)[-MAX_STACK_CHARS:]
+    own = [place for place in _PLACE.findall(trace) if not _LIBRARY.search(place[0])]
+    return one_line("{}:{}, in {}".format(*own[-1])) if own else ""
 
 
 def _facts(story: Story) -> str:

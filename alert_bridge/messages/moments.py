@@ -24,7 +24,7 @@ def clock(time: int) -> str:
 
 
 def lasting(seconds: float) -> str:
-    """`12 s`, `3 min 05 s`, `2 h 04 min`, `3 days 4 h`."""
+    """`less than 1 s`, `12 s`, `3 min 05 s`, `2 h 04 min`, `3 days 4 h`."""
     whole = max(0, round(min(seconds, float(_LATEST_SECONDS)))) if seconds == seconds else 0  # noqa: PLR0124 - NaN
     minutes, second = divmod(whole, 60)
     hours, minute = divmod(minutes, 60)
@@ -35,7 +35,7 @@ def lasting(seconds: float) -> str:
         return f"{hours} h {minute:02d} min" if minute else f"{hours} h"
     if minutes:
         return f"{minutes} min {second:02d} s" if second else f"{minutes} min"
-    return f"{whole} s"
+    return f"{whole} s" if whole else "less than 1 s"
 
 
 def memory(size: float) -> str:

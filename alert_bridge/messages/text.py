@@ -11,6 +11,7 @@ __all__ = [
     "clean",
     "clip",
     "first_words",
+    "last_words",
     "one_line",
     "outer_parts",
     "plain_name",
@@ -67,6 +68,12 @@ def first_words(text: str) -> str:
         separator = " " if lines[0].endswith(":") else ": "
         return f"{lines[0]}{separator}{lines[1]}"
     return lines[0]
+
+
+def last_words(text: str) -> str:
+    """The last line that says something."""
+    lines = (" ".join(line.split()) for line in reversed(clean(text).split("\n")))
+    return next((line for line in lines if any(map(str.isalpha, line))), "")
 
 
 def claims(value: object) -> bool:

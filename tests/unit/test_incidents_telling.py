@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from alert_bridge.model import Reason, Severity
 from alert_bridge.policy.model import Grouping, Match, Route, Rule, Settings
 from tests.servers.engine import DAY_S, NS, START, a_record, only_mdd
+
+
+def spanned(record):
+    """In the span of its run, as whatever is told under `pipeline-alerts run`."""
+    return replace(record, span_id="00f067aa0ba902b7")
 
 
 def test_b1_two_similar_errors_inside_the_hold_are_one_message_with_count_two(engine):
@@ -154,6 +161,28 @@ def test_a_critical_is_not_held(everybody):
     everybody.at(0.1)
 
     assert {told.at for told in [*everybody.slack.told, *everybody.email.told]} == {0.0}
+
+
+def test_a_critical_that_only_says_that_a_child_ended_is_held_for_the_childs_own_death(engine):
+    says = {"exception.type": "subprocess.CalledProcessError", "pipeline.uncaught": True}
+    engine.post(spanned(a_record("uncaught: 'train.py' died with signal 9", Severity.CRITICAL, attributes=says)))
+    engine.at(0.3)
+    died = {"process.pid": "42", "pipeline.process.signal": "SIGKILL"}
+    engine.post(spanned(a_record("killed", Severity.CRITICAL, event="pipeline.process.died", attributes=died)))
+
+    engine.at(60)
+
+    assert [told.message.headline for told in engine.slack.told] == [
+        "CRITICAL · monthly_run was killed (SIGKILL), as the kernel does when memory runs out"
+    ]
+
+
+def test_a_critical_that_only_says_that_a_child_ended_is_told_after_the_hold_where_nothing_says_why(engine):
+    engine.post(a_record("the training died with exit code 3", Severity.CRITICAL))
+
+    engine.at(60)
+
+    assert [told.at for told in engine.slack.told] == [1.0]
 
 
 def test_a_critical_record_ends_the_hold_of_an_incident(engine):
