@@ -29,14 +29,22 @@ def secret(environ: Mapping[str, str], name: str) -> str:
         return ""
     try:
         value = Path(file).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise SettingsError(f"{name}_FILE names {file}, which cannot be read: {error.strerror}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise SettingsError(f"{name}_FILE names {file}, which cannot be read: {reason}") from error
     if not value:
         raise SettingsError(f"{name}_FILE names {file}, which is empty: put the secret in it, or unset {name}_FILE")
     return value
 
 
 def state_home(environ: Mapping[str, str]) -> Path:
-    """Where state lies unless told otherwise: `$XDG_STATE_HOME/pipeline-alerts`."""
+    """Where state lies unless told otherwise: `$XDG_STATE_HOME/pipeline-alerts`.
+
+    Raises:
+        SettingsError: there is neither that nor a home.
+    """
     base = setting(environ, "XDG_STATE_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "pipeline-alerts"
+    try:
+        return (Path(base) if base else Path.home() / ".local" / "state") / "pipeline-alerts"
+    except RuntimeError as error:
+        raise SettingsError("this user has no home to keep state in: set PIPELINE_ALERTS_STATE, or HOME") from error

@@ -11,9 +11,11 @@ from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
+from collector.errors import CollectorError
+
 __all__ = [
-    "MANIFEST", "VERSION", "build_prefix", "cached", "exclusive", "home", "manifest", "place", "release_folder",
-    "workspace",
+    "MANIFEST", "VERSION", "base_folder", "build_prefix", "cached", "exclusive", "home", "manifest", "place",
+    "release_folder", "workspace",
 ]  # fmt: skip
 
 VERSION = "0.161.0"
@@ -31,8 +33,20 @@ def manifest() -> str:
 
 def home(environ: Mapping[str, str]) -> Path:
     """The folder of fetched and built Collectors: `$XDG_CACHE_HOME/pipeline-alerts/collector`. Safe to delete."""
-    base = environ.get("XDG_CACHE_HOME", "").strip()
-    return (Path(base) if base else Path.home() / ".cache") / "pipeline-alerts" / "collector"
+    return base_folder(environ, "XDG_CACHE_HOME", ".cache") / "pipeline-alerts" / "collector"
+
+
+def base_folder(environ: Mapping[str, str], variable: str, below_home: str) -> Path:
+    """A folder that the desktop standard names: by its variable, else below the user's home.
+
+    Raises:
+        CollectorError: there is neither.
+    """
+    named = environ.get(variable, "").strip()
+    try:
+        return Path(named) if named else Path.home() / below_home
+    except RuntimeError as error:
+        raise CollectorError(f"this user has no home: set {variable}, or HOME") from error
 
 
 def build_prefix() -> str:

@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from collector.cache import base_folder
 from collector.errors import CollectorError
 
 __all__ = ["OVERLAYS", "Configuration", "completed", "effective", "resolve"]
@@ -60,12 +61,11 @@ def resolve(
 
 def completed(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment with the defaults of a plain user's machine: a state folder of their own, a memory limit."""
-    home = environ.get("XDG_STATE_HOME", "").strip()
-    state = (Path(home) if home else Path.home() / ".local" / "state") / "pipeline-alerts" / "collector"
     # Meant for a pipeline in the same shell: the Collector's reports on itself would take them on, headers included.
     filled = {name: value for name, value in environ.items() if not name.startswith("OTEL_")}
     if not filled.get("OTELCOL_STATE_DIR"):
-        filled["OTELCOL_STATE_DIR"] = str(state)
+        state = base_folder(environ, "XDG_STATE_HOME", ".local/state")
+        filled["OTELCOL_STATE_DIR"] = str(state / "pipeline-alerts" / "collector")
     filled.setdefault("GOMEMLIMIT", MEMORY_LIMIT)
     # Paths are joined to it in the file, and `//alerts` is not `/alerts`.
     if filled.get("BRIDGE_URL"):

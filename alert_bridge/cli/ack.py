@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import time
 
@@ -33,7 +32,6 @@ def command(*, incident_id: str, assign: str, resolve: bool, author: str, state:
         raise UsageError("an incident is either given to somebody or over: --assign or --resolve")
     folder = state_of(state)
     kind = ASSIGN if assign else RESOLVE if resolve else ACKNOWLEDGE
-    who = author or getpass.getuser()
     reader = open_reader(folder)
     try:
         incident = reader.incident(incident_id)
@@ -44,7 +42,7 @@ def command(*, incident_id: str, assign: str, resolve: bool, author: str, state:
         store = ControlStore(folder)
         try:
             with store.writing() as book:
-                order = book.give_order(kind, incident_id, author=who, value=assign, now=time.time_ns())
+                order = book.give_order(kind, incident_id, author=author, value=assign, now=time.time_ns())
         finally:
             store.close()
         done = taken_up(folder, lambda: reader.carried_out(order))
@@ -52,10 +50,10 @@ def command(*, incident_id: str, assign: str, resolve: bool, author: str, state:
     finally:
         reader.close()
     if as_json:
-        document = {"incident": incident_id, "order": kind, "by": who, "to": assign or None, "outcome": outcome}
+        document = {"incident": incident_id, "order": kind, "by": author, "to": assign or None, "outcome": outcome}
         click.echo(json.dumps(document, indent=2))
     else:
-        said = {ACKNOWLEDGE: f"{who} is on it", ASSIGN: f"it is {assign}'s now", RESOLVE: "it is over"}[kind]
+        said = {ACKNOWLEDGE: f"{author} is on it", ASSIGN: f"it is {assign}'s now", RESOLVE: "it is over"}[kind]
         click.echo(f"{incident_id}: {said if outcome == DONE else outcome} ({incident.title})")
     if done and outcome != DONE:
         raise SystemExit(1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import time
 from datetime import UTC, datetime
@@ -54,7 +53,7 @@ def add(
     now = time.time_ns()
     folder = state_of(state)
     silence = new_silence(
-        _pairs(conditions), incident, ends_at=_end(for_s, until, now), author=author or getpass.getuser(),
+        _pairs(conditions), incident, ends_at=_end(for_s, until, now), author=author,
         reason=reason, critical=critical, now=now,
     )  # fmt: skip
     reader = open_reader(folder)
@@ -119,7 +118,7 @@ def end(*, silence_id: str, author: str, state: str, as_json: bool) -> None:
         store = ControlStore(folder)
         try:
             with store.writing() as book:
-                ended = book.end_silence(silence_id, author=author or getpass.getuser(), now=now)
+                ended = book.end_silence(silence_id, author=author, now=now)
         finally:
             store.close()
         if not ended:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import secrets
@@ -17,6 +16,7 @@ import click
 
 from alert_bridge.cli.otlp_post import post_logs, require_listener
 from alert_bridge.cli.stores import is_running, state_of
+from alert_bridge.cli.wishes import login_name
 from alert_bridge.errors import SettingsError, UsageError
 from alert_bridge.model import NoticeState, Severity
 from alert_bridge.settings import secret, setting
@@ -112,7 +112,7 @@ def _run_id(token: str) -> str:
 def _request(audience: str, channel: str, severity: Severity, token: str) -> dict[str, Any]:
     """The test as OTLP/JSON; its own run, so that it can be found again."""
     now = str(time.time_ns())
-    sender = f"{getpass.getuser()} on {socket.gethostname()}"
+    sender = f"{login_name()} on {socket.gethostname()}"
     attributes: dict[str, str | bool] = {
         names.RECORD_UID: _run_id(token),
         names.TEST_ALERT: True,
