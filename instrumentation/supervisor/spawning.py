@@ -12,12 +12,14 @@ import contextlib
 import errno
 import os
 import signal
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from instrumentation.supervisor.bystander import Bystander
+from instrumentation.supervisor.processes import state_of
 
 __all__ = ["FORWARDED", "NotStarted", "Program", "become_subreaper", "block_signals"]
 
@@ -39,6 +41,7 @@ _RESTORED: Final = tuple(
     if (one := getattr(signal, name, None)) and signal.getsignal(one) == signal.SIG_IGN
 )
 GROUP_SIGNAL_WAIT_S: Final = 0.02  # a signal for everybody has reached all by then, and mostly ended the program
+SENDER_WAIT_S: Final = 0.5  # for a sender that has not paused since, because others have the processor
 
 
 class NotStarted(Exception):
@@ -129,12 +132,16 @@ class Program:
             return  # our own use of the processor; or most likely from the terminal, to everybody
         if info.si_pid == self.pid and not is_from_kernel:  # its own `kill 0`; it already has it
             return
-        end = signal.sigtimedwait({signal.SIGCHLD}, GROUP_SIGNAL_WAIT_S)
-        if end is not None and self.is_over():
-            return
-        if self.bystander is not None and self.bystander.got(number):
-            signal.sigtimedwait({number}, 0)  # `timeout` sends it to us, and then to all
-            return
+        gives_up_at = time.monotonic() + SENDER_WAIT_S
+        while True:
+            end = signal.sigtimedwait({signal.SIGCHLD}, GROUP_SIGNAL_WAIT_S)
+            if end is not None and self.is_over():
+                return
+            if self.bystander is not None and self.bystander.got(number):
+                signal.sigtimedwait({number}, 0)  # `timeout` sends it to us, and then to all
+                return
+            if not state_of(info.si_pid).startswith("R") or time.monotonic() >= gives_up_at:
+                break
         self.send(number)
 
     def is_over(self) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers.receiver import Receiver
+from tests.servers.shipping import wait_for_record
 from tests.servers.supervised import PYTHON, ROOT, RUN, TIMEOUT_S, attribute, on_a_terminal, run, told
 
 
@@ -166,6 +167,29 @@ def test_a_time_limit_in_front_of_us_stops_the_program_once(environ: dict[str, s
     stdout, _ = process.communicate(timeout=TIMEOUT_S)
 
     assert (stdout, process.returncode) == (b"[%d, %d]\n" % (signal.SIGTERM, signal.SIGCONT), 124)
+
+
+# Sends a signal to one process, and to its group when others let it: as `timeout` on a busy machine.
+SLOW_SENDER = """
+import os, sys, time
+pid, number = map(int, sys.argv[1:])
+os.kill(pid, number)
+ends_at = time.monotonic() + 0.1
+while time.monotonic() < ends_at: pass
+os.killpg(pid, number)
+"""
+
+
+def test_a_signal_that_comes_to_us_and_a_moment_later_to_all_reaches_the_program_once(
+    environ: dict[str, str], receiver: Receiver, tmp_path: Path
+) -> None:
+    process = counting(environ, [signal.SIGTERM], tmp_path)
+    wait_for_record(receiver, lambda record: record.event_name == "pipeline.run.start")  # we have loaded, too
+
+    subprocess.run([PYTHON, "-c", SLOW_SENDER, str(process.pid), str(int(signal.SIGTERM))], check=True)
+    stdout, _ = process.communicate(timeout=TIMEOUT_S)
+
+    assert (stdout, process.returncode) == (b"[%d]\n" % signal.SIGTERM, 0)
 
 
 def test_a_terminal_that_hangs_up_is_heard_by_the_program(environ: dict[str, str], tmp_path: Path) -> None:
