@@ -15,6 +15,7 @@ import os
 import select
 import socket
 import stat
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -26,8 +27,9 @@ __all__ = ["Output", "Tails", "last_lines"]
 KEPT_BYTES: Final = 8_192  # of each stream
 SHOWN_LINES: Final = 30
 SHOWN_CHARACTERS: Final = 4_000
-ANSWER_WAIT_S: Final = 0.3
+ANSWER_WAIT_S: Final = 0.6  # for both streams
 _COPY_BYTES: Final = 65_536
+_LENGTH_BYTES: Final = 4  # before an answer
 _STDOUT, _STDERR = 1, 2
 
 
@@ -80,7 +82,10 @@ class Output:
 
     def tails(self) -> Tails:
         """The ends of both streams, after the program ended. Waits for a copy only as long as its reader takes it."""
-        kept = {fd: self._end_of(fd) for fd in (_STDOUT, _STDERR)}
+        for copier in self._copiers.values():
+            copier.ask()
+        ends_at = time.monotonic() + ANSWER_WAIT_S
+        kept = {fd: self._end_of(fd, ends_at) for fd in (_STDOUT, _STDERR)}
         if self._are_one:
             return Tails(stderr=last_lines(kept[_STDOUT] or kept[_STDERR]), note="stdout and stderr are one stream")
         note = (
@@ -94,9 +99,9 @@ class Output:
         )
         return Tails(last_lines(kept[_STDOUT]), last_lines(kept[_STDERR]), note)
 
-    def _end_of(self, fd: int) -> bytes:
+    def _end_of(self, fd: int, ends_at: float) -> bytes:
         if fd in self._copiers:
-            return self._copiers[fd].ask()
+            return self._copiers[fd].answer(ends_at)
         if fd not in self._starts:
             return b""
         try:
@@ -133,21 +138,21 @@ class _Copier:
         theirs.close()
         self._ours = ours
 
-    def ask(self) -> bytes:
-        """The end of what passed so far; empty if the reader of the stream does not take it."""
-        try:
+    def ask(self) -> None:
+        with contextlib.suppress(OSError):
             self._ours.sendall(b"?")
-            answer = b""
-            while len(answer) < KEPT_BYTES + 4 and select.select([self._ours], (), (), ANSWER_WAIT_S)[0]:
+
+    def answer(self, ends_at: float) -> bytes:
+        """The end of what passed, waited for until then; empty if the reader of the stream does not take it."""
+        got = b""
+        with contextlib.suppress(OSError):
+            while len(got) < _LENGTH_BYTES or len(got) < _LENGTH_BYTES + int.from_bytes(got[:_LENGTH_BYTES], "big"):
+                self._ours.settimeout(max(ends_at - time.monotonic(), 0.0))
                 piece = self._ours.recv(_COPY_BYTES)
                 if not piece:
                     break
-                answer += piece
-                if len(answer) >= 4 and len(answer) >= 4 + int.from_bytes(answer[:4], "big"):  # noqa: PLR2004 - the length
-                    break
-        except OSError:
-            return b""
-        return answer[4:]
+                got += piece
+        return got[_LENGTH_BYTES:]
 
 
 def _copy(source: int, target: int, questions: socket.socket) -> None:
@@ -198,7 +203,7 @@ def _write_all(target: int, data: bytes) -> bool:
 
 def _answer(questions: socket.socket, tail: bytes) -> None:
     with contextlib.suppress(OSError):
-        questions.sendall(len(tail).to_bytes(4, "big") + tail)
+        questions.sendall(len(tail).to_bytes(_LENGTH_BYTES, "big") + tail)
 
 
 def _has_name(pipe: int) -> bool:

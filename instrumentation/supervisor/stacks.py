@@ -26,9 +26,9 @@ MAX_PROCESSES: Final = 16
 MAX_CHARACTERS: Final = 16_000
 BUDGET_S: Final = 15.0  # for all of them
 PY_SPY_TIMEOUT_S: Final = 5.0
-ANSWER_TIMEOUT_S: Final = 2.0
+ANSWER_TIMEOUT_S: Final = 5.0
 _ANSWER_LOOK_S: Final = 0.02
-_ANSWER_QUIET_S: Final = 0.1  # a dump has no last line: it is over when nothing comes any more
+_ANSWER_QUIET_S: Final = 0.3  # a dump has no last line: it is over when nothing comes any more
 _TRACKERS: Final = ("resource_tracker", "semaphore_tracker")  # of multiprocessing: they always wait
 _DIFFERS: Final = re.compile(r"0x[0-9a-f]+|(?<=Thread )\d+")  # between two processes that hang in the same place
 _HINT: Final = "(install py-spy to see the Python stacks of all processes)"
