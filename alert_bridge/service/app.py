@@ -15,15 +15,12 @@ from starlette.routing import BaseRoute, Route
 from alert_bridge.errors import IntakeError, StoreBusy
 from alert_bridge.intake import Intake
 from alert_bridge.service.answers import bad, busy, taken
-from alert_bridge.service.arrivals import Arrivals, has_token
+from alert_bridge.service.arrivals import Arrivals, has_token, is_bulk_only
 from alert_bridge.service.gauges import Gauges
 from alert_bridge.service.relay import Relay
 from alert_bridge.service.watch import Watch
 
-__all__ = ["LANE_HEADER", "Doors", "application"]
-
-LANE_HEADER = "x-pipeline-alerts-lane"
-BULK_LANE = "bulk"  # said by a Collector whose alert lane has brought the errors already
+__all__ = ["Doors", "application"]
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +106,7 @@ async def _take(request: Request, doors: Doors, body: bytes) -> Response:
 
 async def _bulk(request: Request, doors: Doors, body: bytes) -> Response:
     # Without a Collector in front nobody else brings the errors: then both lanes are fed from here, and both must hold.
-    if request.url.path == "/v1/logs" and request.headers.get(LANE_HEADER, "") != BULK_LANE:
+    if request.url.path == "/v1/logs" and not is_bulk_only(request):
         kept, answer = await asyncio.gather(_take(request, doors, body), doors.relay.hand_on(request, body))
         return answer if answer.status_code != 200 else kept  # noqa: PLR2004 - HTTP's own number
     return await doors.relay.hand_on(request, body)

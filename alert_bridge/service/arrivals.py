@@ -17,7 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from alert_bridge.errors import StoreBusy, TooLarge
 from alert_bridge.otlp import DEFAULT
 
-__all__ = ["Arrivals", "Impatient", "end_by_signal", "has_token", "serving"]
+__all__ = ["Arrivals", "Impatient", "end_by_signal", "has_token", "is_bulk_only", "serving"]
 
 DRAINED_BYTES = 64 * 1024 * 1024
 ARRIVING_BYTES_MOST = 128 * 1024 * 1024  # of all bodies that are not complete yet
@@ -25,6 +25,7 @@ SMALL_BYTES = 64 * 1024  # so much of a body is taken however many others are on
 PAUSE_MOST_S = 30.0  # between two pieces of a body; a Collector gives up after as long
 BODY_WITHIN_S = 300.0
 HEAD_WITHIN_S = 30.0
+LANE_HEADER, BULK_LANE = "x-pipeline-alerts-lane", "bulk"  # said by a Collector whose alert lane brings the errors
 
 
 class Arrivals:
@@ -120,6 +121,11 @@ def has_token(request: Request, tokens: Sequence[str]) -> bool:
         return False
     # Every token is compared, so that the time taken says nothing about which one was close.
     return any([hmac.compare_digest(given.strip().encode(), token.encode()) for token in tokens])  # noqa: C419
+
+
+def is_bulk_only(request: Request) -> bool:
+    """Whether the errors in it come by another way too."""
+    return request.headers.get(LANE_HEADER, "") == BULK_LANE
 
 
 def serving(app: Starlette) -> uvicorn.Config:

@@ -12,14 +12,11 @@ import time
 from collections.abc import Mapping
 from types import FrameType
 
-from alert_bridge.errors import UsageError
 from alert_bridge.exporters import Exporter, Follower
 from alert_bridge.exporters.prefect import prefect_settings
 from alert_bridge.exporters.wandb import wandb_settings
 from alert_bridge.model import Severity
-from alert_bridge.policy.load import load
-from alert_bridge.policy.model import Policy
-from alert_bridge.service.rulebook import first_policy
+from alert_bridge.service.rulebook import FollowedPolicy
 from alert_bridge.service.settings import ServiceSettings
 from alert_bridge.store.telemetry import Telemetry
 
@@ -30,23 +27,12 @@ STOP_WITHIN_S = 2.0  # a request that runs may end; what is not confirmed comes 
 log = logging.getLogger(__name__)
 
 
-class Routes:
-    """Which levels go to which exporter: the policy's routes, read at the start and on SIGHUP."""
-
-    def __init__(self, settings: ServiceSettings) -> None:
-        self._path = settings.policy
-        self._policy: Policy = first_policy(settings)[0]
-
-    def reload(self) -> None:
-        """Read the file again; it stays as it was if the new one would not work, which the alerts process tells."""
-        try:
-            self._policy = load(self._path)
-        except UsageError as error:
-            log.warning("The policy stays as it was, because the new one would not work: %s", error)
+class Routes(FollowedPolicy):
+    """Which levels go to which exporter, by the policy's routes."""
 
     def least(self, exporter: str) -> Severity | None:
         """The lowest level that any route sends there; None if there is no route."""
-        return min((route.min_severity for route in self._policy.routes_to(exporter)), default=None)
+        return min((route.min_severity for route in self.policy.routes_to(exporter)), default=None)
 
 
 def open_exporters(settings: ServiceSettings, routes: Routes, environ: Mapping[str, str]) -> list[Exporter]:

@@ -20,14 +20,14 @@ from alert_bridge.policy.load import load
 from alert_bridge.policy.model import Policy
 from alert_bridge.service.settings import ServiceSettings
 
-__all__ = ["Rulebook", "first_policy", "refuse_placeholders"]
+__all__ = ["FollowedPolicy", "Rulebook"]
 
 COPY_MODE = 0o600  # it names people
 
 log = logging.getLogger(__name__)
 
 
-def first_policy(settings: ServiceSettings) -> tuple[Policy, str]:
+def _first_policy(settings: ServiceSettings) -> tuple[Policy, str]:
     """The policy that a process begins with, and why it is not the one in the file; empty if it is.
 
     Raises:
@@ -42,6 +42,21 @@ def first_policy(settings: ServiceSettings) -> tuple[Policy, str]:
         return replace(load(settings.policy_copy), path=settings.policy), str(error)
 
 
+class FollowedPolicy:
+    """The policy in a process beside the alerts process, which tells the operator where a new file would not work."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self._path = settings.policy
+        self.policy: Policy = _first_policy(settings)[0]
+
+    def reload(self) -> None:
+        """Read the file again; what would not work changes nothing."""
+        try:
+            self.policy = load(self._path)
+        except UsageError as error:
+            log.warning("The policy stays as it was, because the new one would not work: %s", error)
+
+
 class Rulebook:
     """Answers with the policy in force; threads may ask at any time."""
 
@@ -52,8 +67,8 @@ class Rulebook:
         self._configured = configured
         self._lock = threading.Lock()
         # ``problem``: why the newest file is not in force.
-        self._policy, self.problem = first_policy(settings)
-        refuse_placeholders(self._policy, configured)
+        self._policy, self.problem = _first_policy(settings)
+        _refuse_placeholders(self._policy, configured)
         self._rules = rules_of(self._policy, channels)
         if not self.problem:
             _keep(self._policy, self._copy)
@@ -82,7 +97,7 @@ class Rulebook:
 
     def _load(self) -> Policy:
         policy = load(self._path)
-        refuse_placeholders(policy, self._configured)
+        _refuse_placeholders(policy, self._configured)
         return policy
 
 
@@ -100,7 +115,7 @@ def _keep(policy: Policy, copy: Path) -> None:
         log.warning("The policy in force could not be copied to %s: %s", copy, error.strerror)
 
 
-def refuse_placeholders(policy: Policy, configured: frozenset[str]) -> None:
+def _refuse_placeholders(policy: Policy, configured: frozenset[str]) -> None:
     """A channel that really sends must not send to the example's recipients.
 
     Raises:

@@ -23,24 +23,20 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from alert_bridge.errors import IntakeError, SettingsError, StoreBusy, UsageError
+from alert_bridge.errors import IntakeError, SettingsError, StoreBusy
 from alert_bridge.model import Record
 from alert_bridge.otlp import response
-from alert_bridge.policy.load import load
-from alert_bridge.policy.model import Policy
 from alert_bridge.service.answers import bad, busy
-from alert_bridge.service.arrivals import Arrivals, end_by_signal, has_token, serving
+from alert_bridge.service.arrivals import Arrivals, end_by_signal, has_token, is_bulk_only, serving
 from alert_bridge.service.handover import Handover, is_alarming, is_promoted
 from alert_bridge.service.keeper import Keeper
-from alert_bridge.service.rulebook import first_policy
+from alert_bridge.service.rulebook import FollowedPolicy
 from alert_bridge.service.settings import ServiceSettings
 from alert_bridge.service.sweeper import Sweeper
 from alert_bridge.store.telemetry import TelemetryStore
 
-__all__ = ["Doors", "Rules", "application", "run"]
+__all__ = ["Doors", "application", "run"]
 
-LANE_HEADER = "x-pipeline-alerts-lane"
-BULK_LANE = "bulk"  # said by a Collector whose alert lane brings the errors
 SOCKET_MODE = 0o600
 SOCKET_BACKLOG = 128
 SOCKET_PATH_BYTES_MOST = 107  # what the kernel's structure holds
@@ -51,26 +47,12 @@ THREAD_SWITCH_S = 0.001
 log = logging.getLogger(__name__)
 
 
-class Rules:
-    """The policy in force: read at the start and on SIGHUP, kept if the new file would not work."""
-
-    def __init__(self, settings: ServiceSettings) -> None:
-        self._path = settings.policy
-        self.policy: Policy = first_policy(settings)[0]
-
-    def reload(self) -> None:
-        try:
-            self.policy = load(self._path)
-        except UsageError as error:  # the alerts process tells the operator
-            log.warning("The policy stays as it was, because the new one would not work: %s", error)
-
-
 @dataclass(frozen=True, slots=True)
 class Doors:
     """What the routes lead to."""
 
     keeper: Keeper
-    rules: Rules
+    rules: FollowedPolicy
     handover: Handover
     tokens: tuple[str, ...]
     clock: Callable[[], int]
@@ -118,8 +100,7 @@ async def _keep(request: Request, doors: Doors) -> Response:
     from_relay = request.scope["server"][1] is None  # a UNIX socket has no port: only the alerts process gets there
     if not from_relay and not has_token(request, doors.tokens):
         return busy(request, "the token is missing or wrong: set it in the sender, which keeps this until then")
-    lane_exists = from_relay or request.headers.get(LANE_HEADER) == BULK_LANE
-    decide = is_promoted if lane_exists else is_alarming
+    decide = is_promoted if from_relay or is_bulk_only(request) else is_alarming
 
     def alarming(record: Record) -> bool:
         return decide(record, doors.rules.policy, doors.clock())
@@ -172,7 +153,7 @@ def run(
         UsageError: the policy or the settings would not work.
     """
     sys.setswitchinterval(THREAD_SWITCH_S)
-    rules = Rules(settings)
+    rules = FollowedPolicy(settings)
     # Beside the loop: a large file takes seconds.
     signal.signal(signal.SIGHUP, lambda _number, _frame: threading.Thread(target=rules.reload, daemon=True).start())
     store = TelemetryStore(settings.state)
