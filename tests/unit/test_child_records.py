@@ -240,7 +240,7 @@ def test_something_that_is_no_record_is_kept_as_far_as_it_goes(encoder: Encoder)
 
     line = line_of(encoder, Odd())
 
-    assert (line["m"], line["n"], line["d"]) == ("odd", 40, {names.ENCODING_ERROR: "KeyError"})
+    assert (line["m"], line["n"], line["d"]) == ("odd", 40, {names.ENCODING_ERROR: "AttributeError"})
 
 
 def test_an_argument_that_logs_itself_ends(encoder: Encoder) -> None:

@@ -14,13 +14,18 @@ if TYPE_CHECKING:
 
 _PARTS_OF_TRACEPARENT = 4
 _TRACE_CHARS, _SPAN_CHARS = 32, 16
-_STAGES = "instrumentation.stages"
+OPENTELEMETRY, STAGES = "opentelemetry.trace", "instrumentation.stages"  # modules that know where a thread or task is
 _ENDED_KEPT = 256  # steps that are over and can still be current: what a library does when its run has ended
 _modules = sys.modules
 
 
 class Context:
-    """What the environment said when the process started; asked for every record, so it answers in ready JSON text."""
+    """What the environment said when the process started; asked for every record, so it answers in ready JSON text.
+
+    Attributes:
+        start: what `where` answers as long as neither `OPENTELEMETRY` nor `STAGES` is loaded.
+        has_moved: whether the process is, or was, elsewhere than at its start.
+    """
 
     def __init__(self, environ: os._Environ[str] | dict[str, str] = os.environ) -> None:
         self._at_start = parse_traceparent(environ.get(names.ENV_TRACEPARENT, "")), environ.get(names.ENV_STAGE, "")
@@ -31,12 +36,12 @@ class Context:
 
     def enter(self, trace: str, span: str, stage: str) -> None:
         """From now on the process as a whole is in this stage."""
-        self.has_moved = True  # the process is, or was, elsewhere than at its start
+        self.has_moved = True
         self._process = trace, span
         self._process_stage = stage
         self._trace = _span(trace, span) if trace else ""
         self._stage = _said(stage)
-        self._start = self._trace + self._stage
+        self.start = self._trace + self._stage
 
     def leave(self) -> None:
         """It is where it was when it started."""
@@ -55,9 +60,9 @@ class Context:
 
     def where(self) -> str:
         """`,"tr":…,"sp":…,"st":…` as far as known: now, else when this process was started."""
-        if "opentelemetry.trace" in _modules or _STAGES in _modules:
+        if OPENTELEMETRY in _modules or STAGES in _modules:
             return self._now()
-        return self._start
+        return self.start
 
     @property
     def is_in_span(self) -> bool:
@@ -89,8 +94,8 @@ class Context:
     def _current_span() -> Any:
         """OpenTelemetry's current span's context; None outside of any."""
         try:
-            if "opentelemetry.trace" in _modules:
-                current = _modules["opentelemetry.trace"].get_current_span().get_span_context()
+            if OPENTELEMETRY in _modules:
+                current = _modules[OPENTELEMETRY].get_current_span().get_span_context()
                 return current if current.is_valid else None
         except Exception:  # half imported, or another thing of that name
             pass
@@ -99,8 +104,8 @@ class Context:
     @staticmethod
     def _current_trace() -> tuple[str, str] | None:
         try:
-            if _STAGES in _modules:
-                found: tuple[str, str] | None = _modules[_STAGES].current_trace()
+            if STAGES in _modules:
+                found: tuple[str, str] | None = _modules[STAGES].current_trace()
                 return found
         except Exception:  # half imported
             pass
@@ -108,8 +113,8 @@ class Context:
 
     def _current_stage(self) -> str:
         try:
-            if _STAGES in _modules:
-                stage = _modules[_STAGES].current_stage()
+            if STAGES in _modules:
+                stage = _modules[STAGES].current_stage()
                 if stage:
                     return _said(str(stage))
         except Exception:  # half imported

@@ -43,7 +43,7 @@ def install(
         return
 
     loud = floor if keeps_private else names.WARNING
-    append, owns, numbers, line, modules = journal.append, journal.owns, journal.numbers, encoder.line, sys.modules
+    write, owns, numbers, encode, modules = journal.write, journal.owns, journal.numbers, encoder.encode, sys.modules
 
     def callHandlers(self: Any, record: Any) -> Any:  # noqa: N802 - the method that it stands for
         # Before the original: a handler may end the process.
@@ -57,7 +57,7 @@ def install(
                 and (left_out is None or not left_out(record))
             ):
                 own = record.process == journal.pid or owns(record.process)
-                append(line(record, next(numbers), own), level)
+                write(encode(record, next(numbers), own), level)
         except Exception:
             pass
         return original(self, record)

@@ -84,12 +84,12 @@ class Journal:
 
     def append(self, line: str, level: int = 0) -> bool:
         """Writes one JSON object as one line and wakes the parent for ERROR and above; says whether it was kept."""
+        return self.write(f"{line}\n".encode("utf-8", "replace"), level)
+
+    def write(self, data: bytes, level: int) -> bool:
+        """Does it for a line that is UTF-8 and has its end already."""
         if self.rewrite is not None:
-            line = self.rewrite(line)
-        try:
-            data = f"{line}\n".encode()
-        except UnicodeEncodeError:
-            data = f"{line}\n".encode("utf-8", "replace")
+            data = self.rewrite(data[:-1].decode()).encode("utf-8", "replace") + b"\n"
         written = 0
         if not (self._torn or self._losses):
             try:

@@ -1,7 +1,7 @@
 """A `LogRecord` as a line of the journal. Reads the record, changes nothing on it, never raises, imports no `logging`.
 
 Most of a call's text never changes, so it is kept per call site. Redaction is left to the parent. Every log call of a
-program waits for `Encoder.line`, so what plain calls need is written out there, without calls of our own.
+program waits for `Encoder.encode`, so what plain calls need is written out there, without calls of our own.
 """
 
 from __future__ import annotations
@@ -9,10 +9,9 @@ from __future__ import annotations
 import sys
 import time
 from _thread import get_ident
-from operator import itemgetter
 
 from . import names
-from .context import Context
+from .context import OPENTELEMETRY, STAGES, Context
 from .values import MAX_TEXT_CHARS, PLAIN, ascii_quote, describe, quote, text
 
 TYPE_CHECKING = False  # the real one costs every child the import of typing
@@ -22,7 +21,8 @@ if TYPE_CHECKING:
 
 MAX_SITES = 4_096  # call sites kept ready; beyond, all are forgotten and learnt again
 MAX_EXTRAS_CHARS = 262_144  # of all extras of a record as JSON
-_NS_PER_S = 1_000_000_000
+_NS_PER_S = 1e9
+_modules = sys.modules
 
 # What a record has by itself (Python 3.9 to 3.14, what formatters add, what OpenTelemetry adds and we keep as `tr` and
 # `sp`); everything else is the user's extras.
@@ -33,9 +33,6 @@ STANDARD = frozenset(
         " otelTraceID otelSpanID otelTraceSampled otelServiceName"
     ).split()
 )
-_PLACE_NAMES = ("name", "levelno", "levelname", "pathname", "lineno", "funcName", "threadName")
-_PLACE = itemgetter(*_PLACE_NAMES)
-_PLACE_AND_TEMPLATE = itemgetter(*_PLACE_NAMES, "msg")
 _BARE_SIZE = 21 if sys.version_info >= (3, 12) else 20  # attributes of a record without extras
 
 
@@ -44,12 +41,15 @@ class Encoder:
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self._where = context.where
-        self._sites: dict[tuple[object, ...], tuple[str, str]] = {}
+        self._sites = _Sites()
         self._busy: set[int] = set()
 
     def line(self, record: Any, number: int, own: bool = True) -> str:
-        """The record's line.
+        """The record's line as text, without its end. Arguments as for `encode`."""
+        return self.encode(record, number, own)[:-1].decode("ascii")
+
+    def encode(self, record: Any, number: int, own: bool) -> bytes:
+        """The record's line, ready to be written.
 
         Args:
             record: a `logging.LogRecord`, or whatever the program passed as one.
@@ -57,43 +57,46 @@ class Encoder:
             own: whether it was made in this process, not brought here by a queue.
         """
         try:
-            fields = record.__dict__
-            template, args, created = fields["msg"], fields["args"], fields["created"]
-            message, rest = None, ""
-            if args and type(template) is str and type(args) is tuple:
+            # Before anybody asks for its dictionary: since Python 3.11 an object has none until then, and is faster.
+            template, args, created = record.msg, record.args, record.created
+            context = self.context
+            tail = context.start if OPENTELEMETRY not in _modules and STAGES not in _modules else context.where()
+            message = known = None
+            if not args and type(template) is str:
+                message = template
+            elif type(template) is str and type(args) is tuple:
                 for value in args:
                     if type(value) not in PLAIN:  # formatting it runs code of the program's
                         break
                 else:
                     try:
                         message = template % args
+                        known = template  # it comes again: the site is known with it
                     except Exception:  # malformed
                         pass
-            if message is not None:
-                place = _PLACE_AND_TEMPLATE(fields)  # the template comes again: the site is known with it
-            else:
-                place = _PLACE(fields)
-                if args or type(template) is not str:
-                    message, rest = self._outside(_formatted, template, args)
-                else:
-                    message = template
+            if message is None:
+                message, said = self._outside(_formatted, template, args)
+                tail += said
             quoted = ascii_quote(message)
             if len(quoted) > MAX_TEXT_CHARS or "\\ud" in quoted:
                 quoted = quote(message)
-            before, after = self._sites.get(place) or self._learn(place)
-            more = fields["exc_info"] or fields["exc_text"] or fields["stack_info"] or len(fields) != _BARE_SIZE
-            if more or not own:
-                rest += self._outside(_rest, fields) + ("" if own else ',"p":' + text(fields["process"]))
+            place = (
+                record.name,
+                record.levelno,
+                record.levelname,
+                record.pathname,
+                record.lineno,
+                record.funcName,
+                record.threadName,
+                known,
+            )
+            before, after = self._sites[place]
+            if record.exc_info or record.exc_text or record.stack_info or len(record.__dict__) != _BARE_SIZE or not own:
+                tail += self._outside(_rest, record.__dict__) + ("" if own else ',"p":' + text(record.process))
             when = int(created * _NS_PER_S) if type(created) is float else time.time_ns()
-            return f'{{"k":"log","u":{number},"t":{when},{before}{quoted}{after}{self._where()}{rest}}}'
+            return f'{{"k":"log","u":{number},"t":{when}{before}{quoted}{after}{tail}}}\n'.encode()
         except Exception as error:
-            return _least(record, number, error)
-
-    def _learn(self, place: tuple[object, ...]) -> tuple[str, str]:
-        if len(self._sites) >= MAX_SITES:
-            self._sites.clear()
-        site = self._sites[place] = _site(*place)
-        return site
+            return _least(record, number, error).encode("ascii")
 
     def _outside(self, work: Callable[..., Any], *given: object) -> Any:
         """Runs code that calls the program's own `__str__`, which may log the very object that is being described."""
@@ -107,6 +110,16 @@ class Encoder:
             self._busy.discard(thread)
 
 
+class _Sites(dict):  # type: ignore[type-arg]
+    """What is ready of every call site's lines, by what never changes there."""
+
+    def __missing__(self, place: tuple[object, ...]) -> tuple[str, str]:
+        if len(self) >= MAX_SITES:
+            self.clear()
+        site = self[place] = _site(*place)
+        return site
+
+
 def _site(
     name: object,
     number: object,
@@ -115,12 +128,12 @@ def _site(
     line: object,
     function: object,
     thread: object,
-    template: object = None,
+    template: object,
 ) -> tuple[str, str]:
     """What a site's lines have before and after the message, as far as it never changes."""
     if type(number) is not int:
         number = int(number) if isinstance(number, (int, float)) else 0
-    before = '"n":%d,"l":%s,"g":%s,"f":%s' % (number, text(_word(level)), text(_word(name)), text(_word(path)))
+    before = ',"n":%d,"l":%s,"g":%s,"f":%s' % (number, text(_word(level)), text(_word(name)), text(_word(path)))
     if function is not None:
         before += ',"o":' + text(_word(function))
     if isinstance(line, int):
@@ -182,7 +195,7 @@ def _rest(fields: dict[str, Any], words: Callable[[object], str]) -> str:
 def _least(record: object, number: int, error: Exception) -> str:
     """What can be kept of a record that defeats the encoder."""
     level = getattr(record, "levelno", 0)
-    return '{"k":"log","u":%d,"t":%d,"n":%d,"l":%s,"g":%s,"m":%s,"d":{"%s":%s}}' % (
+    return '{"k":"log","u":%d,"t":%d,"n":%d,"l":%s,"g":%s,"m":%s,"d":{"%s":%s}}\n' % (
         number,
         time.time_ns(),
         level if type(level) is int else 0,
