@@ -143,12 +143,18 @@ def test_a_py_spy_that_may_not_look_leaves_it_to_the_program(
     assert output == b""
 
 
-# The dump would go into a file of the second.
+# Of each a child says that it hangs, when it cannot answer any more. The dump would go into a file of the second.
 CANNOT_ANSWER = {
-    "another program by now": "logging.error('hangs'); os.execvp('sleep', ['sleep', '600'])",
+    "another program by now": (
+        "if os.fork(): os.execvp('sleep', ['sleep', '600'])\n"
+        "while open(f'/proc/{os.getppid()}/comm').read() != 'sleep\\n': pass\n"
+        "logging.error('hangs')"
+    ),
     "all descriptors reused": (
-        "logging.error('hangs'); os.closerange(3, 4096)\n"
-        "opened = [open('own.csv', 'a') for _ in range(300)]; threading.Event().wait()"
+        "if os.fork():\n"
+        "    os.closerange(3, 4096); opened = [open('own.csv', 'a') for _ in range(300)]; threading.Event().wait()\n"
+        "while len(os.listdir(f'/proc/{os.getppid()}/fd')) < 300: pass\n"
+        "logging.error('hangs')"
     ),
 }
 
