@@ -20,6 +20,7 @@ from pipeline.world import Series
 HORIZON_MONTHS = 6
 EPOCHS = 12
 EPOCH_PAUSE_S = 0.03  # stands for the hours a real model trains
+HOARD_PAUSE_S = 0.2  # memory runs out over seconds, in which whoever watches can see it
 LEARNING_RATE = 0.05
 DIVERGED_LOSS = 1e12
 FLOOD = 10_000
@@ -106,7 +107,7 @@ def _fail_while_training(name: str, epoch: int) -> None:
         hoard = []
         for _ in range(12):  # a tensor too many, and another
             hoard.append(b"x" * 32 * 2**20)
-            time.sleep(EPOCH_PAUSE_S)
+            time.sleep(HOARD_PAUSE_S)
         os.kill(os.getpid(), signal.SIGKILL)  # what the kernel does then
     if faults.is_on("flood"):
         for attempt in range(FLOOD):
