@@ -8,16 +8,16 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from instrumentation import attributes as names
+from instrumentation import git
 from instrumentation.revision import find_repository, git_revision
 
 __all__ = ["collect", "installed_packages", "site_packages_of"]
 
-GIT_TIMEOUT_S: Final = 5.0
 MAX_INPUT_BYTES: Final = 16_777_216  # of a file named on the command line that is digested
 MAX_INPUTS: Final = 20
 MAX_PACKAGES: Final = 1000
@@ -37,23 +37,6 @@ _SCHEDULER: Final = {
     "PREFECT__FLOW_RUN_ID": "prefect.flow_run_id",
     "INVOCATION_ID": "systemd.invocation_id",
 }
-
-
-def _git(work_tree: Path, *arguments: str) -> str | None:
-    import subprocess
-
-    try:
-        done = subprocess.run(  # noqa: S603 - a fixed command
-            ["git", "--no-optional-locks", "-C", str(work_tree), *arguments],  # noqa: S607 - the user's own git
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=GIT_TIMEOUT_S,
-            check=False,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.decode("utf-8", "replace").strip()
 
 
 def site_packages_of(executable: str) -> list[Path]:
@@ -78,7 +61,12 @@ def installed_packages(folders: Sequence[Path]) -> dict[str, str]:
 
 
 def collect(
-    command: Sequence[str], environ: Mapping[str, str], start: Path, package_folders: Sequence[Path], python: str = ""
+    command: Sequence[str],
+    environ: Mapping[str, str],
+    start: Path,
+    package_folders: Sequence[Path],
+    python: str = "",
+    asked: Callable[[], git.WorkTree] | None = None,
 ) -> dict[str, object]:
     """The attributes of `pipeline.run.manifest`. Asks git for what its files do not say; takes milliseconds, not less.
 
@@ -88,6 +76,7 @@ def collect(
         start: the working directory.
         package_folders: where the program's packages lie.
         python: the version of its interpreter, if known.
+        asked: git's answer about the work tree around ``start``, if it was asked before.
     """
     import platform
 
@@ -102,16 +91,14 @@ def collect(
     }
     repository = find_repository(start)
     if repository is not None:
-        status = _git(repository.work_tree, "status", "--porcelain", "--untracked-files=no")
+        said = (asked or git.ask(repository.work_tree))()
         manifest |= {
             names.VCS_REVISION: git_revision(start),
-            names.VCS_REF_NAME: _git(repository.work_tree, "rev-parse", "--abbrev-ref", "HEAD") or "",
-            names.VCS_REPOSITORY_URL: scrub_text(
-                _git(repository.work_tree, "config", "--get", "remote.origin.url") or ""
-            ),
+            names.VCS_REF_NAME: said.branch,
+            names.VCS_REPOSITORY_URL: scrub_text(said.origin),
         }
-        if status is not None:
-            manifest[names.VCS_DIRTY] = bool(status)
+        if said.is_dirty is not None:
+            manifest[names.VCS_DIRTY] = said.is_dirty
     for variable, attribute in _SCHEDULER.items():
         value = environ.get(variable, "").strip()
         if value and attribute:

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from instrumentation import attributes as names
 from instrumentation import capture, events, hooks, running
@@ -29,6 +29,9 @@ from instrumentation.misuse import say_once, text_of
 from instrumentation.moments import now_ns_after
 from instrumentation.sender.own_redaction import OwnRedaction
 from instrumentation.settings import DEFAULT_PIPELINE, Settings, resource_of
+
+if TYPE_CHECKING:
+    from instrumentation.git import WorkTree
 
 __all__ = ["ensure_started", "shutdown"]
 
@@ -108,7 +111,8 @@ class _Run:
     """The run that this process is."""
 
     def __init__(self, settings: Settings, redact: Callable[[str], str] | None = None) -> None:
-        from instrumentation.revision import git_revision
+        from instrumentation import git
+        from instrumentation.revision import find_repository, git_revision
         from instrumentation.sender import linger
         from instrumentation.sender.folder import bind_poke, new_run_id
         from instrumentation.sender.logfile import RunLog, log_path
@@ -154,7 +158,11 @@ class _Run:
         for problem in problems:
             self._tell("A setting of pipeline-alerts is wrong: %s", [problem], "", {}, WARNING)
         self.sender.start()
-        threading.Thread(target=self._tell_manifest, name="pipeline-alerts-manifest", daemon=True).start()
+        repository = find_repository(here) if here else None
+        asked = git.ask(repository.work_tree) if repository else None  # now: the program does not wait for children yet
+        threading.Thread(
+            target=self._tell_manifest, args=(here, asked), name="pipeline-alerts-manifest", daemon=True
+        ).start()
         if self.settings.linger_seconds:
             with contextlib.suppress(Exception):  # then nobody ships what a kill leaves, until the next run
                 linger.stand_by(self.folder.path, self.settings, os.environ, GUARDIAN_AFTER_S)
@@ -178,12 +186,12 @@ class _Run:
         )
         self.journal.append(line, level)
 
-    def _tell_manifest(self) -> None:
+    def _tell_manifest(self, here: Path | None, asked: Callable[[], WorkTree] | None) -> None:
         from instrumentation import manifest
 
         with contextlib.suppress(Exception):  # a thread that fails would write to the program's stderr
             folders = manifest.own_package_folders()
-            made_of = manifest.collect(sys.orig_argv, os.environ, Path.cwd(), folders)
+            made_of = manifest.collect(sys.orig_argv, os.environ, here or Path.cwd(), folders, asked=asked)
             self._tell("%s is made of this", [self.pipeline], names.EVENT_RUN_MANIFEST, made_of)
 
     def _at_exit(self) -> None:

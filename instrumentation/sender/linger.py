@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from instrumentation import apart
 from instrumentation.sender import journals
 from instrumentation.sender.folder import RunFolder, run_facts
 from instrumentation.sender.own_redaction import load
@@ -35,8 +36,7 @@ _PROGRAM: Final = (
 _KEPT: Final = frozenset(
     {"PATH", "HOME", "LD_LIBRARY_PATH", "LANG", "TZ", "TMPDIR", "XDG_STATE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR"}
 )
-_LATER: Final = '(sleep "$1"; test -d "$2" && shift 2 && exec "$@") &'
-STDERR: Final = 2
+_LATER: Final = 'sleep "$1"; test -d "$2" && shift 2 && exec "$@"'
 LOCK_LOOK_S: Final = 0.2
 MAX_LINGERING: Final = 16  # with folders of runs that are over, for one receiver
 LOOK_EVERY_S: Final = 0.25
@@ -44,7 +44,7 @@ LOOK_EVERY_S: Final = 0.25
 
 def start(folder: Path, settings: Settings, environ: Mapping[str, str]) -> int:
     """Starts it, in a session of its own and with no stream of ours; returns its pid, 0 if it could not start."""
-    return _spawn(_argv(folder), settings, environ)
+    return apart.start(_argv(folder), _environ_for(settings, environ))
 
 
 def stand_by(folder: Path, settings: Settings, environ: Mapping[str, str], after_s: float) -> None:
@@ -52,11 +52,8 @@ def stand_by(folder: Path, settings: Settings, environ: Mapping[str, str], after
 
     As nobody's child: a program that waits until none of its own is left would wait for it for ever.
     """
-    pid = _spawn(["/bin/sh", "-c", _LATER, "sh", f"{after_s:g}", str(folder), *_argv(folder)], settings, environ)
-    if pid:
-        with contextlib.suppress(ChildProcessError):  # a handler of the program's waits for all
-            os.waitpid(pid, 0)
-    else:
+    words = [f"{after_s:g}", str(folder), *_argv(folder)]
+    if not apart.start_orphan(_LATER, words, _environ_for(settings, environ)):
         start(folder, settings, environ)
 
 
@@ -64,7 +61,7 @@ def _argv(folder: Path) -> list[str]:
     return [sys.executable, "-I", "-c", _PROGRAM, _ROOT, str(folder)]
 
 
-def _spawn(argv: list[str], settings: Settings, environ: Mapping[str, str]) -> int:
+def _environ_for(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
     kept = {
         name: value
         for name, value in environ.items()
@@ -72,31 +69,7 @@ def _spawn(argv: list[str], settings: Settings, environ: Mapping[str, str]) -> i
         or (name.startswith("PIPELINE_ALERTS_") and not name.startswith("PIPELINE_ALERTS_JOURNAL_DIR_RUN"))
     }
     kept["PIPELINE_ALERTS_ENDPOINT"] = settings.endpoint
-    null = os.devnull
-    actions = [
-        (os.POSIX_SPAWN_OPEN, 0, null, os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_OPEN, 1, null, os.O_WRONLY, 0),
-        (os.POSIX_SPAWN_OPEN, 2, null, os.O_WRONLY, 0),
-        *((os.POSIX_SPAWN_CLOSE, fd) for fd in _inherited()),
-    ]
-    try:
-        return os.posix_spawn(argv[0], argv, kept, file_actions=actions, setsid=True, setsigmask=())
-    except (OSError, NotImplementedError):
-        try:
-            return os.posix_spawn(argv[0], argv, kept, file_actions=actions, setpgroup=0, setsigmask=())
-        except OSError:
-            return 0
-
-
-def _inherited() -> list[int]:
-    """The descriptors beside the streams that whoever started us gave to all: a lock, a pipe that somebody reads."""
-    found = []
-    with contextlib.suppress(OSError):
-        for fd in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208 - numbers
-            with contextlib.suppress(OSError):  # the listing's own is closed by now
-                if fd > STDERR and os.get_inheritable(fd):
-                    found.append(fd)
-    return found
+    return kept
 
 
 def adopt(settings: Settings, environ: Mapping[str, str]) -> None:

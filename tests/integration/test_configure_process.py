@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -271,15 +272,22 @@ def test_a_guardian_ships_what_a_killed_notebook_leaves(environ: dict[str, str],
     wait_for_record(receiver, lambda record: record.body.string_value == "last words")
 
 
-def test_a_program_that_waits_for_all_of_its_children_waits_for_none_of_ours(environ: dict[str, str]) -> None:
+def test_a_program_that_waits_for_all_of_its_children_waits_for_none_of_ours(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    slow = tmp_path / "slow" / "git"
+    slow.parent.mkdir()
+    slow.write_text(f'#!/bin/sh\nsleep 0.5\nexec {shutil.which("git")} "$@"\n')
+    slow.chmod(0o755)
     program = """
 import os, time, instrumentation
 from instrumentation import own_run
 instrumentation.configure("n")
-time.sleep(2 * own_run.GUARDIAN_AFTER_S)
-ended = []
 if os.fork() == 0:
+    time.sleep(2 * own_run.GUARDIAN_AFTER_S)
     os._exit(7)
+ended = []
 try:
     while True:
         ended.append(os.waitstatus_to_exitcode(os.wait()[1]))
@@ -287,6 +295,9 @@ except ChildProcessError:
     print(ended)
 """
 
-    done = run(lingering(environ), program)
+    given = {**lingering(environ), "PATH": f"{slow.parent}:{environ['PATH']}"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=given, cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT_S
+    )
 
     assert (done.stdout, done.stderr) == ("[7]\n", "")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from instrumentation import manifest
+from instrumentation import git, manifest
 from instrumentation.revision import git_revision
 from instrumentation.sender.logfile import MAX_HELD, RunLog, keep_within, log_path
 from instrumentation.settings import KNOWN, PREFIX, Settings, resource_of, state_home
@@ -220,6 +220,13 @@ def test_a_packed_or_detached_head_is_read_too(repository: Path) -> None:
 
 def test_outside_of_a_repository_there_is_no_revision(tmp_path: Path) -> None:
     assert git_revision(tmp_path) == ""
+
+
+def test_git_says_what_it_can_of_a_work_tree_without_a_commit_or_an_origin(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+
+    assert git.ask(tmp_path)() == git.WorkTree(branch="HEAD", origin="", is_dirty=False)
+    assert git.ask(tmp_path / "nowhere")() == git.WorkTree()
 
 
 def test_a_manifest_names_what_explains_a_change_and_no_secret(repository: Path) -> None:
