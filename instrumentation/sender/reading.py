@@ -113,8 +113,10 @@ class Reader:
             return
         lines, seen = journal.lines(journal.seen)
         if not lines and size > seen and not files.process_is_alive(journal.pid):
-            seen = size  # the last line of a dead process, cut off by a full disk: nothing follows, nothing can be read
-            self._counts["torn"] += 1
+            lines, seen = journal.lines(journal.seen)  # what it wrote in its last moment
+            if not lines:
+                seen = journal.size()  # its last line, cut off by a full disk: nothing follows, nothing can be read
+                self._counts["torn"] += 1
         is_in_turn = journal.loaded == journal.seen and self.bulk.has_room
         entries: list[Entry] = []
         bulk: list[tuple[Entry, int]] = []
