@@ -43,12 +43,21 @@ class RunFolder:
         """
         name = run_id.replace("/", "_").lstrip(".") or "run"
         folder = cls(journal_home / name)
-        folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not folder.lock():
+        if not folder._take():
             folder = cls(_make_private(journal_home, f"{name}-"))
             folder.lock()
         write_facts(folder.path, facts)
         return folder
+
+    def _take(self) -> bool:
+        """Makes and locks it; says whether it is ours, and not another's, who may be about to remove it."""
+        with contextlib.suppress(FileNotFoundError, FileExistsError):
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self.lock():
+                if os.path.samestat(os.fstat(self._lock_fd), (self.path / LOCK_FILE).stat()):
+                    return True
+                self.unlock()
+        return False
 
     def lock(self) -> bool:
         """Takes the lock if it is free; says whether we have it."""
@@ -93,7 +102,9 @@ class RunFolder:
         else:
             import shutil  # what is only needed at the end, the program does not wait for
 
-            shutil.rmtree(self.path, ignore_errors=True)
+            gone = self.path.with_name(f".{self.path.name}-{os.urandom(4).hex()}")
+            with contextlib.suppress(OSError):  # in one step, for another run of this name may begin at any moment
+                shutil.rmtree(self.path.rename(gone), ignore_errors=True)
         self.unlock()
 
 
