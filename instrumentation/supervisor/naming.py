@@ -1,24 +1,31 @@
-"""A pipeline's name where none was given."""
+"""A pipeline's name where none was given: what is run, not with what. The same whatever the arguments are."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
 __all__ = ["name_of", "working_folder"]
 
-_INTERPRETERS: Final = ("python", "pypy", "bash", "sh", "zsh", "uv", "conda", "env", "time", "nice")
+_SHELLS: Final = frozenset({"bash", "dash", "sh", "zsh"})
+_BEFORE_OTHERS: Final = _SHELLS | {
+    *("python", "pypy", "uv", "conda", "mamba", "micromamba", "poetry", "pipenv", "env", "time", "timeout", "nice"),
+    *("ionice", "nohup", "setsid", "stdbuf", "sudo", "srun", "mpirun", "mpiexec", "xvfb-run"),
+}
+_SCRIPTS: Final = frozenset({".py", ".sh"})
 _SAYS_NOTHING: Final = frozenset({"main", "run", "__main__", "app", "start", "job"})
+_TEXT_FOLLOWS: Final = re.compile(r"-[A-Za-z]*c")  # `-c`, `-lc`
+_VERSION: Final = re.compile(r"[\d.]*$")
+_SHELL_WORD: Final = re.compile(r"[^\s;&|()<>\"']+")
 
 
 def name_of(command: Sequence[str]) -> str:
     """Its script's or module's name, or its folder's where the script is just `main` or `run`."""
-    words = [word for word in command[1:] if not word.startswith("-")]
-    if not Path(command[0]).name.startswith(_INTERPRETERS) or not words or "-c" in command[1:2]:
-        words = [command[0]]
-    path = Path(words[0])
-    stem = path.stem if path.suffix in {".py", ".sh"} else path.name
+    path = Path(_run_by(command))
+    stem = path.stem if path.suffix in _SCRIPTS else path.name
     if stem in _SAYS_NOTHING:
         return ((working_folder() or Path()) / path).parent.name or stem
     return stem or path.name or "command"
@@ -30,3 +37,37 @@ def working_folder() -> Path | None:
         return Path.cwd()
     except OSError:
         return None
+
+
+def _run_by(command: Sequence[str]) -> str:
+    """The first script, module or program behind an interpreter and what stands before it; else the command itself."""
+    first = command[0]
+    if _program(first) not in _BEFORE_OTHERS:
+        return first
+    latest, others = first, []
+    for before, word in pairwise(command):
+        is_of_option = before.startswith("-")
+        if _TEXT_FOLLOWS.fullmatch(before):
+            return (_run_in_text(word) if _program(latest) in _SHELLS else "") or latest
+        if before == "-m" or (Path(word).suffix in _SCRIPTS and not word.startswith("-")):
+            return word
+        if _program(word) in _BEFORE_OTHERS:
+            latest = word
+        elif not is_of_option and not word.startswith("-") and "=" not in word and word not in {"run", "exec"}:
+            others.append(word)
+    return next((word for word in others if not word[:1].isdigit()), latest)
+
+
+def _run_in_text(text: str) -> str:
+    """The first script or module in lines for a shell, in the folder that they go to; empty if there is none."""
+    folder = ""
+    for before, word in pairwise(["", *_SHELL_WORD.findall(text)]):
+        if before == "cd":
+            folder = word
+        elif before == "-m" or Path(word).suffix in _SCRIPTS:
+            return str(Path(folder) / word)
+    return ""
+
+
+def _program(word: str) -> str:
+    return _VERSION.sub("", Path(word).name)
