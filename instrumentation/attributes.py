@@ -68,6 +68,7 @@ DURATION: Final = "pipeline.duration"  # seconds
 COMMAND: Final = "process.command_line"
 STDOUT_TAIL: Final = "pipeline.process.stdout_tail"
 STDERR_TAIL: Final = "pipeline.process.stderr_tail"
+PASSED_ON: Final = "pipeline.process.passed_on"  # pids of the processes whose end the program's is, the last first
 LAST_RECORDS: Final = "pipeline.process.last_records"  # of the process that died, a line each
 OUTPUT_NOTE: Final = "pipeline.process.output_note"  # why there is no tail, where there is none
 UNCAUGHT_TYPES: Final = "pipeline.process.uncaught"  # types of the exceptions that ended processes of the run

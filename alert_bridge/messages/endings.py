@@ -90,10 +90,9 @@ def stacks_of(record: Record) -> str:
 
 
 def _at_peak(record: Record, signal_name: str) -> str:
-    """Its largest memory, where that may be why."""
+    """Its largest memory, where that is the first question."""
     peak = _number(record.attributes.get(names.PEAK_MEMORY))
-    matters = signal_name == "SIGKILL" and record.text(names.OOM_VERDICT) != "excluded"
-    return f" at {memory(peak)}" if matters and peak and peak > 0 else ""
+    return f" at {memory(peak)}" if peak and peak > 0 and signal_name == "SIGKILL" else ""
 
 
 def _said(record: Record) -> str:

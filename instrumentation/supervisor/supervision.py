@@ -27,6 +27,7 @@ from instrumentation.supervisor.leftovers import Leftover, Leftovers
 from instrumentation.supervisor.limits import Limits
 from instrumentation.supervisor.listening import Listener, Place
 from instrumentation.supervisor.memory import judge
+from instrumentation.supervisor.passing import LastEnds
 from instrumentation.supervisor.silence import Silence
 from instrumentation.supervisor.spawning import Program
 from instrumentation.supervisor.stacks import dump_stacks
@@ -87,6 +88,7 @@ class Supervision:
         self._leftovers = Leftovers(launch.folder.path.resolve())
         self._oom = launch.oom
         self._peak_below = 0
+        self._last_ends = LastEnds()
 
     def _load_redaction(self) -> OwnRedaction | None:
         """The user's own redaction; without it the run is told all the same, and what is wrong with it, too."""
@@ -172,6 +174,7 @@ class Supervision:
         if found:
             self._sender.catch_up()  # what they said last is in their journals, but perhaps not here yet
         for death, memory in found:
+            self._last_ends.add(death, time.monotonic())
             self._peak_below = max(self._peak_below, death.peak_memory)
             if not self._time_limit.is_over:  # else it was us
                 last = self._listener.last_records(death.pid)
@@ -214,14 +217,16 @@ class Supervision:
             self._teller.leftover(leftover)
         if never_run := self._never_run():
             self._teller.never_run(never_run)
+        passed_on = self._last_ends.passed_on(ending.exit_code, ended)
         self._teller.end(
             ending,
             pid=program.pid,
+            passed_on=passed_on,
             duration=duration,
             peak_memory=peak_memory,
             cpu_seconds=program.cpu_seconds,
             tails=self._launch.output.tails(),
-            last_records=self._listener.last_records(program.pid),
+            last_records=next(filter(None, map(self._listener.last_records, (program.pid, *passed_on))), ""),
             uncaught=sorted(self._listener.uncaught),
             stage=self._listener.stage,
             log_path=str(self._log.path),

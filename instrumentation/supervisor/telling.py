@@ -149,6 +149,7 @@ class Teller:
         ending: Ending,
         *,
         pid: int,
+        passed_on: Sequence[int],
         duration: float,
         peak_memory: int,
         cpu_seconds: float,
@@ -173,6 +174,7 @@ class Teller:
         if not ending.is_success:
             more = {
                 names.PROCESS_PID: pid,
+                names.PASSED_ON: list(passed_on) or None,
                 names.STDOUT_TAIL: tails.stdout,
                 names.STDERR_TAIL: tails.stderr,
                 names.OUTPUT_NOTE: tails.note,

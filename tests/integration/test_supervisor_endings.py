@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import subprocess
 import time
@@ -10,10 +11,13 @@ from collections.abc import Collection
 from pathlib import Path
 
 import pytest
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from tests.servers.receiver import Receiver
-from tests.servers.shipping import wait_for_record
+from tests.servers.shipping import wait_for_record, wait_until_shipped
 from tests.servers.supervised import PYTHON, ROOT, RUN, TIMEOUT_S, attribute, on_a_terminal, run, told
+
+SEES_EXIT_CODES_BELOW = tuple(map(int, platform.release().split(".")[:2])) >= (6, 15)  # PIDFD_INFO_EXIT
 
 
 @pytest.mark.parametrize("code", [0, 1, 3, 77, 255])
@@ -41,6 +45,35 @@ def test_a_shells_word_for_a_killed_process_in_it_is_understood(environ: dict[st
     (died,) = told(receiver, "pipeline.process.died")
     assert attribute(died, "pipeline.process.signal") == "SIGKILL"
     assert died.severity_number == 21
+
+
+def test_a_shells_end_names_the_process_whose_exit_code_it_passed_on_and_what_that_logged_last(
+    environ: dict[str, str], receiver: Receiver, tmp_path: Path
+) -> None:
+    program = (
+        "import logging, os, sys, time\n"
+        "logging.error('no kelp for %d', os.getpid())\n"
+        "while not os.path.exists(sys.argv[1]): time.sleep(0.02)\n"
+        "sys.exit(3)"
+    )
+    was_seen = tmp_path / "seen"
+    script = ["sh", "-c", '"$1" -c "$2" "$3"; exit $?', "sh", PYTHON, program, str(was_seen)]
+
+    with subprocess.Popen([*RUN, "--pipeline", "p", "--", *script], env=environ, stderr=subprocess.DEVNULL) as process:
+        wait_for_record(receiver, lambda record: record.body.string_value.startswith("no kelp for "))
+        was_seen.touch()
+    wait_until_shipped(environ)
+
+    (died,) = told(receiver, "pipeline.process.died")
+    last = attribute(died, "pipeline.process.last_records") or ""
+    assert process.returncode == 3
+    assert [f"no kelp for {pid}" for pid in pids_passed_on(died)] == ([last] if SEES_EXIT_CODES_BELOW else [])
+
+
+def pids_passed_on(died: LogRecord) -> list[int]:
+    """The pids of the processes whose end the program's is."""
+    values = [pair.value for pair in died.attributes if pair.key == "pipeline.process.passed_on"]
+    return [one.int_value for value in values for one in value.array_value.values]
 
 
 @pytest.mark.parametrize("name", ["no-such-command-here", "", "/dev/null/no-folder"])

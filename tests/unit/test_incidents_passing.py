@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
@@ -35,22 +36,49 @@ def lost(*, second=0.0, pid="43"):
     )  # fmt: skip
 
 
+TRACE = """\
+Traceback (most recent call last):
+  File "a.py", line 1, in <module>
+ValueError: the tide table is empty
+"""
+
+
 def uncaught(*, second=0.0, pid="44", severity=Severity.CRITICAL, text="the tide table is empty"):
+    trace = TRACE.replace("the tide table is empty", text)
+    raised = {names.EXCEPTION_TYPE: "ValueError", names.EXCEPTION_MESSAGE: text, names.EXCEPTION_STACKTRACE: trace}
     return a_record(
         f"uncaught ValueError: {text}", severity, at=START + int(second * NS), **{names.PROCESS_PID: pid},
-        attributes={names.UNCAUGHT: True, names.EXCEPTION_TYPE: "ValueError", names.EXCEPTION_MESSAGE: text},
+        attributes={names.UNCAUGHT: True, **raised},
     )  # fmt: skip
 
 
-def ended(code, signal="", *, second=1.0, run="run-1"):
+def ended(code, signal="", *, second=1.0, run="run-1", **more):
     """The supervisor's word for the program itself."""
     result = names.RESULT_ERROR if signal else names.RESULT_FAILURE
     how = {names.EXIT_SIGNAL: signal} if signal else {}
     return a_record(
         f"nightly ended with exit code {code}", Severity.CRITICAL if signal else Severity.ERROR, run=run,
         at=START + int(second * NS), event=DIED,
-        attributes={names.PROCESS_PID: "41", names.EXIT_CODE: code, names.RUN_RESULT: result, **how},
+        attributes={names.PROCESS_PID: "41", names.EXIT_CODE: code, names.RUN_RESULT: result, **how, **more},
     )  # fmt: skip
+
+
+def failed(text="the salt marsh could not be read", *, second=0.5, pid="47", **more):
+    """An error that a process logged."""
+    return a_record(text, at=START + int(second * NS), **{names.PROCESS_PID: pid}, attributes=more)
+
+
+TRACED = {
+    names.EXCEPTION_TYPE: "KeyError",
+    names.EXCEPTION_STACKTRACE: "Traceback (most recent call last):\n  File \"a.py\", line 3\nKeyError: 'month'\n",
+}
+
+
+def exited(code=3, *, stderr="", stdout="", logged="", severity=Severity.ERROR, passed_on=()):
+    """The program's end with what was heard of it last."""
+    said = {names.STDERR_TAIL: stderr, names.STDOUT_TAIL: stdout, names.LAST_RECORDS: logged}
+    end = ended(code, **({names.PASSED_ON: passed_on} if passed_on else {}))
+    return replace(end, severity=severity, attributes={**end.attributes, **said})
 
 
 def told(*records, batch=1):
@@ -74,9 +102,19 @@ def bodies(*records):
         (killed("SIGKILL", **{names.OOM_KILLED: True}), ended(137, "SIGKILL")),
         (killed("SIGSEGV"), ended(139)),  # from a supervisor that does not believe the code
         (killed("SIGSEGV"), ended(245)),  # `sys.exit(child.returncode)` in Python
-        (uncaught(), ended(1)),  # `set -e`
+        (uncaught(), ended(1, **{names.PASSED_ON: (44,)})),  # `set -e`
+        (uncaught(), ended(1, **{names.STDERR_TAIL: TRACE})),  # the same, where nobody could see whose it is
+        (uncaught(second=-3_600), ended(1, **{names.PASSED_ON: (45, 44), names.STDERR_TAIL: "wandb: syncs"})),
     ],
-    ids=["by-the-same-signal", "for-memory", "by-a-shells-code", "by-a-python-parents-code", "by-an-exception"],
+    ids=[
+        "by-the-same-signal",
+        "for-memory",
+        "by-a-shells-code",
+        "by-a-python-parents-code",
+        "by-an-exception",
+        "by-an-exception-that-was-written-last",
+        "by-an-exception-long-before",
+    ],
 )
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 @pytest.mark.parametrize("batch", [1, 2])
@@ -95,9 +133,12 @@ def test_an_end_that_a_program_passes_on_is_told_with_the_process_that_died(deat
         (killed("SIGABRT", second=-PASSED_ON_WITHIN_S), ended(134, "SIGABRT")),
         (killed("SIGABRT", second=2), ended(134, "SIGABRT")),
         (killed("SIGABRT"), ended(134, "SIGABRT", run="run-2")),
-        (uncaught(), ended(3)),
+        (uncaught(), ended(1)),
+        (uncaught(), ended(1, **{names.STDERR_TAIL: f"{TRACE}no space left\n"})),
+        (uncaught(), ended(1, **{names.PASSED_ON: (45,), names.STDERR_TAIL: TRACE})),
+        (uncaught(), ended(3, **{names.STDERR_TAIL: TRACE})),
         (uncaught(), ended(134, "SIGABRT")),
-        (uncaught(severity=Severity.ERROR), ended(1)),  # of a thread: that ends no process
+        (uncaught(severity=Severity.ERROR), ended(1, **{names.STDERR_TAIL: TRACE})),  # of a thread: ends no process
         (killed("SIGABRT"), killed("SIGABRT", second=1, pid="45", who="evaluate.py")),
         (lost(), ended(1)),
         (lost(), killed("SIGABRT", second=1)),
@@ -141,35 +182,84 @@ def test_an_earlier_death_of_the_same_kind_is_not_hidden_with_the_last_one():
     assert told(earlier, last, end) == bodies(last, end)
 
 
+@pytest.mark.parametrize(
+    ("error", "end"),
+    [
+        (failed(), exited(stderr="starts\n11:06:02 ERROR the salt marsh could not be read\n", passed_on=(48, 47))),
+        (failed(pid="41"), exited(stdout="ERROR: the salt marsh could not be read")),
+        (
+            failed("no", pid="41", **TRACED),
+            exited(1, stderr="ERROR:root:no\nTraceback (most recent call last):\nKeyError: 'month'\n\n"),
+        ),
+        (failed(pid="41"), exited(logged="starts\nthe salt marsh could not be read")),
+    ],
+    ids=["a-shells-last-process-on-stderr", "on-stdout", "with-a-stack-trace", "to-its-log-alone"],
+)
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_an_exit_code_right_after_an_error_that_was_the_last_word_is_told_with_it(error, end, order):
+    both = error, end
+
+    assert told(*(both[index] for index in order)) == bodies(error)
+
+
+@pytest.mark.parametrize(
+    ("error", "end"),
+    [
+        (failed(pid="41"), exited(stderr="ERROR the salt marsh could not be read\nrun.sh: no space left")),
+        (failed(pid="41"), exited()),
+        (failed(), exited(stderr="the salt marsh could not be read")),  # and `exit 3` by somebody else
+        (failed(), exited(stderr="the salt marsh could not be read", passed_on=(48,))),
+        (failed("no", pid="41"), exited(stderr="ERROR: nothing was found")),
+        (failed(pid="41"), exited(logged="the salt marsh could not be read\ngoes on without it")),
+        (failed(), exited(logged="the salt marsh could not be read")),  # another process
+        (failed(pid="41"), exited(logged="the salt marsh could not be read", stderr="no space left")),
+        (failed(second=-10, pid="41"), exited(stderr="the salt marsh could not be read")),
+        (
+            failed(pid="41"),
+            exited(1, stderr="the salt marsh could not be read", severity=Severity.CRITICAL),
+        ),  # memory ran out
+    ],
+)
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_an_exit_code_whose_reason_may_be_another_is_told_beside_the_error(error, end, order):
+    both = error, end
+
+    assert told(*(both[index] for index in order)) == bodies(error, end)
+
+
 @st.composite
 def runs(draw):
-    """Deaths and exceptions of one run, each of a program of its own, and the program's end."""
+    """Deaths and exceptions of one run, each of a program of its own, and the program's end; and those it passes on."""
     seconds = st.sampled_from((-PASSED_ON_WITHIN_S - 1, -2.0, 0.0, 0.5))
     causes = []
-    for number in range(draw(st.integers(1, 4))):
+    for number, word in enumerate(WORDS[: draw(st.integers(1, 4))]):
         second, pid = draw(seconds), str(50 + number)
         if how := draw(st.sampled_from(("", "SIGABRT", "SIGKILL"))):
-            causes.append(killed(how, second=second, pid=pid, who=f"{WORDS[number]}.py"))
+            causes.append(killed(how, second=second, pid=pid, who=f"{word}.py"))
         else:
-            causes.append(uncaught(second=second, pid=pid, text=f"no {WORDS[number]}"))
-    return [*causes, ended(*draw(st.sampled_from(((134, "SIGABRT"), (137, "SIGKILL"), (1, ""), (3, "")))))]
+            causes.append(uncaught(second=second, pid=pid, text=f"no {word}"))
+    code, signal = draw(st.sampled_from(((134, "SIGABRT"), (137, "SIGKILL"), (1, ""), (3, ""))))
+    seen = tuple(draw(st.sets(st.integers(50, 54), max_size=2))) if code == 1 else ()
+    end = ended(code, signal, **({names.PASSED_ON: seen} if seen else {}))
+    return [*causes, end], any(_is_passed_on(cause, end) for cause in causes)
+
+
+def _is_passed_on(cause, end) -> bool:
+    ending = ending_of(cause)
+    if ending is Ending.UNCAUGHT:
+        return cause.text(names.PROCESS_PID) in map(str, end.attributes.get(names.PASSED_ON, ()))
+    return tells_why(end_of(cause, Ending.KILLED), end_of(end, ending_of(end)))
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(runs(), st.randoms(use_true_random=False), st.integers(1, 5))
 def test_in_any_order_and_batching_every_cause_is_told_and_the_end_only_where_none_is_passed_on(run, random, batch):
-    *causes, end = run
-    is_passed_on = any(tells_why(fact(cause), fact(end)) for cause in causes)
-    shuffled = [*run, *random.sample(run, random.randint(0, len(run)))]
+    records, is_passed_on = run
+    *causes, end = records
+    shuffled = [*records, *random.sample(records, random.randint(0, len(records)))]
     random.shuffle(shuffled)
 
     assert told(*shuffled, batch=batch) == bodies(*causes, *([] if is_passed_on else [end]))
-
-
-def fact(record) -> End:
-    ending = ending_of(record)
-    assert ending is not None
-    return end_of(record, ending)
 
 
 @given(st.sampled_from(Ending), st.sampled_from(("", "SIGABRT", "exit 1")), st.integers(-WITHIN, 2 * WITHIN))

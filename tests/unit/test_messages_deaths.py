@@ -26,7 +26,7 @@ from tests.servers.stories import record, story
         ),
         (
             {names.EXIT_SIGNAL: 9, names.OOM_VERDICT: "excluded", names.PEAK_MEMORY: 9 * 2**20},
-            "was killed (SIGKILL), not by the kernel for memory",
+            "was killed (SIGKILL) at 9 MiB, not by the kernel for memory",
         ),
         (
             {names.EXIT_SIGNAL: "SIGSEGV", names.DURATION: 61},

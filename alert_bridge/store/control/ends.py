@@ -6,8 +6,9 @@ import sqlite3
 from collections.abc import Sequence
 
 from alert_bridge.incidents import Ending
-from alert_bridge.incidents.passing import PASSED_ON_WITHIN_S, End, end_of, tells_why
+from alert_bridge.incidents.passing import PASSED_ON_WITHIN_S, End, end_of, is_last_word, pids_of, tells_why
 from alert_bridge.model import Record
+from alert_bridge.store.control.rows import record_from
 from instrumentation import attributes as names
 
 __all__ = ["EndRows"]
@@ -43,7 +44,7 @@ class EndRows:
         if ending in (Ending.UNCAUGHT, Ending.SILENT) or not record.run_id:
             return ""
         if ending in (Ending.DIED, Ending.KILLED):
-            return self._own_exception(record, ending) or self._passed_on(record, ending)
+            return self._own_exception(record, ending) or self._passed_on(record, ending) or self._last_word(record)
         if ending is Ending.UNMET and not self._ended_badly(record.run_id):
             return ""  # the run says that all is well, and it is not
         if ending is Ending.STOPPED:
@@ -63,7 +64,7 @@ class EndRows:
         if ending not in (None, Ending.UNCAUGHT, Ending.KILLED):
             return ()
         rows = self.connection.execute(
-            "SELECT e.*, i.first_event FROM process_ends e JOIN incidents i ON i.id = e.incident_id"
+            "SELECT e.*, i.first_event, i.sample FROM process_ends e JOIN incidents i ON i.id = e.incident_id"
             " WHERE e.run_id = ? AND e.kind <> 'uncaught' AND i.root_id = '' AND i.id <> ?",
             (record.run_id, cause_id),
         )
@@ -72,9 +73,11 @@ class EndRows:
     def _own_exception(self, record: Record, ending: Ending) -> str:
         if ending is Ending.KILLED:
             return ""  # no exception of its own does that
+        pids = sorted(pids_of(record))
         row = self.connection.execute(
-            "SELECT incident_id FROM process_ends WHERE run_id = ? AND pid = ? AND kind = 'uncaught'",
-            (record.run_id, _pid(record, ending)),
+            "SELECT incident_id FROM process_ends WHERE run_id = ? AND kind = 'uncaught'"  # noqa: S608 - only places
+            f" AND pid IN ({', '.join('?' * len(pids))}) ORDER BY incident_id",
+            (record.run_id, *pids),
         ).fetchone()
         return "" if row is None else str(row["incident_id"])
 
@@ -89,6 +92,15 @@ class EndRows:
         )
         return next((str(row["incident_id"]) for row in rows if tells_why(_end(row), end)), "")
 
+    def _last_word(self, record: Record) -> str:
+        """The incident whose latest record is the last that was heard of the program before this end of it."""
+        rows = self.connection.execute(
+            "SELECT i.id, i.sample FROM incident_runs r JOIN incidents i ON i.id = r.incident_id"
+            " WHERE r.run_id = ? AND i.last_event BETWEEN ? AND ? ORDER BY i.last_event DESC, i.id",
+            (record.run_id, record.time - int(PASSED_ON_WITHIN_S * NS), record.time),
+        )
+        return next((row["id"] for row in rows if _is_last_word_in(row, record)), "")
+
     def _ended_badly(self, run_id: str) -> bool:
         row = self.connection.execute("SELECT ended, result FROM runs WHERE run_id = ?", (run_id,)).fetchone()
         return row is not None and row["ended"] > 0 and row["result"] != names.RESULT_SUCCESS
@@ -98,12 +110,28 @@ def _is_explained(row: sqlite3.Row, record: Record, ending: Ending | None) -> bo
     kind = Ending(row["kind"])
     if kind in (Ending.STAGE, Ending.RUN):
         return True
+    if kind is Ending.DIED and ending is not Ending.KILLED and _told_by(row, record, ending):
+        return True
     if ending is None:
         return False
-    if ending is Ending.UNCAUGHT and kind is Ending.DIED and row["pid"] == _pid(record, ending):
-        return True
     # An incident of several deaths goes with this end only if its first one does.
     return tells_why(end_of(record, ending), _end(row, since=row["first_event"]))
+
+
+def _told_by(row: sqlite3.Row, record: Record, ending: Ending | None) -> bool:
+    """Whether an exception or an error tells why a process ended with the exit code that this row is of."""
+    pid = record.text(names.PROCESS_PID)
+    if ending is Ending.UNCAUGHT and row["pid"] == pid:
+        return True
+    if not row["of_program"]:
+        return False
+    end = record_from(row["sample"])  # a program ends once in a run, so this is the record
+    return (ending is Ending.UNCAUGHT and pid in pids_of(end)) or is_last_word(record, end)
+
+
+def _is_last_word_in(row: sqlite3.Row, end: Record) -> bool:
+    sample = record_from(row["sample"])
+    return sample.run_id == end.run_id and is_last_word(sample, end)
 
 
 def _end(row: sqlite3.Row, *, since: int = 0) -> End:
