@@ -106,6 +106,7 @@ EVENT_RUN_MANIFEST: Final = "pipeline.run.manifest"
 EVENT_STAGE_START: Final = "pipeline.stage.start"
 EVENT_STAGE_END: Final = "pipeline.stage.end"
 EVENT_PROCESS_DIED: Final = "pipeline.process.died"
+EVENT_PROCESS_KILL: Final = "pipeline.process.kill"  # the program kills a process that it started; INFO
 EVENT_WANDB_ALERT: Final = "pipeline.wandb.alert"  # the program called `Run.alert`; INFO, whatever its level there
 
 # Results of a run or a stage (`cicd.pipeline.result`, `cicd.pipeline.task.run.result`).

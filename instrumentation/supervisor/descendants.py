@@ -42,7 +42,11 @@ MAX_WATCHED: Final = 512
 _PIDFD_GET_INFO: Final = 3 << 30 | 64 << 16 | 0xFF << 8 | 11  # _IOWR(0xFF, 11, struct pidfd_info), 64 bytes
 _PIDFD_INFO_EXIT: Final = 1 << 3
 _EXIT_CODE_OFFSET: Final = 60
-_MULTIPROCESSING: Final = ("multiprocessing", "--multiprocessing-fork", "loky", "forkserver")
+# In the command lines of processes that a library starts, and ends by SIGKILL when it needs them no more.
+_OF_LIBRARIES: Final = (
+    *("multiprocessing", "--multiprocessing-fork", "loky", "forkserver"),
+    *("/ray/_private/", "/ray/dashboard/", "/ray/autoscaler/"),
+)
 ANNOUNCE_WITHIN_S: Final = 1.0  # what a Python process is given to begin its journal
 
 
@@ -54,7 +58,7 @@ class Death:
     argv: Sequence[str]
     status: int | None
     peak_memory: int
-    is_worker: bool  # started by multiprocessing or a fork: its parent may end it on purpose
+    is_worker: bool  # started by multiprocessing, Ray or a fork: its parent may end it on purpose
     left_abruptly: bool  # without its exit handlers
     trace_id: str = ""  # it was started from, as its environment said; empty where it did not
     span_id: str = ""
@@ -172,7 +176,7 @@ class Descendants:
     def _is_worker(self, watched: _Watched) -> bool:
         """Not asked when it begins: it may be heard of before its parent is."""
         is_fork = watched.argv == self._argv_of.get(watched.parent)
-        return is_fork or any(word in part for part in watched.argv for word in _MULTIPROCESSING)
+        return is_fork or any(word in part for part in watched.argv for word in _OF_LIBRARIES)
 
     def _is_over(self, watched: _Watched) -> bool:
         if watched.pidfd >= 0:

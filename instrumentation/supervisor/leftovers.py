@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from instrumentation.child._pipeline_alerts_child.names import ENV_RUN_FOLDER
-from instrumentation.supervisor.processes import argv_of, environ_of
+from instrumentation.supervisor.processes import argv_of, environ_of, is_tracker
 
 __all__ = ["Leftover", "Leftovers"]
 
@@ -30,8 +30,10 @@ class Leftover:
 
 
 def _is_of_run(pid: int, folder: Path) -> bool:
-    """Whether the program started it, not we; and it is no daemon."""
+    """Whether the program started it, not we; and it is no daemon, nor will it end by itself."""
     try:
+        if is_tracker(pid):
+            return False
         return os.getsid(pid) == os.getsid(0) and f"{ENV_RUN_FOLDER}={folder}".encode() in environ_of(pid)
     except OSError:
         return False

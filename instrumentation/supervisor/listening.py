@@ -58,6 +58,7 @@ class Listener:
     latest: dict[int, Entry] = field(default_factory=dict)  # by pid, its last record that says where it was
     recent: dict[int, deque[str]] = field(default_factory=dict)  # by pid, its last records
     uncaught: set[str] = field(default_factory=set)  # types of the exceptions that ended processes
+    kills: dict[int, None] = field(default_factory=dict)  # pids of what the program kills itself, in their order
 
     def hear(self, entries: Sequence[Entry], source: Source) -> None:
         """Takes note of what a process told, in its order."""
@@ -90,6 +91,10 @@ class Listener:
                 self.stages.add(stage)
         elif record.event_name == names.EVENT_STAGE_END and self.stage == stage:
             self.stage = ""
+        elif record.event_name == names.EVENT_PROCESS_KILL:
+            pid = attributes.get(names.PROCESS_PID)
+            if isinstance(pid, int):
+                _keep(self.kills, pid, None)
         if record.scope == OWN_LOGGER:
             return
         self.errors += record.levelno >= ERROR
@@ -105,6 +110,12 @@ class Listener:
             str(entry.attributes.get(name, "")) for name in (names.STAGE, names.MODEL_NAME, names.WANDB_RUN_URL)
         )
         return Place(stage, model, entry.trace_id, entry.span_id, wandb_run)
+
+    def was_killed_by_program(self, pid: int) -> bool:
+        """Whether the program said that it kills this process; true once, for the number may come again."""
+        said = pid in self.kills
+        self.kills.pop(pid, None)
+        return said
 
     def last_records(self, pid: int) -> str:
         """What a process said last, a line per record."""

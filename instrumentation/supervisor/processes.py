@@ -19,6 +19,7 @@ __all__ = [
     "executable_of",
     "is_python",
     "is_shell",
+    "is_tracker",
     "parents",
     "state_of",
     "zombie_status",
@@ -28,6 +29,7 @@ __all__ = [
 _STAT_STATE, _STAT_USER_TIME, _STAT_SYSTEM_TIME, _STAT_EXIT_CODE = 0, 11, 12, 49
 _PYTHON: Final = re.compile(r"^(?:python|pypy)[\d.]*$")
 _SHELL: Final = re.compile(r"^(?:\w{0,3}sh|busybox)$")
+_TRACKERS: Final = ("resource_tracker", "semaphore_tracker")
 _CAUGHT: Final = re.compile(rb"^SigCgt:\s+([0-9a-f]+)$", re.MULTILINE)
 _PARENT: Final = re.compile(rb"^PPid:\s+(\d+)$", re.MULTILINE)
 _STATE: Final = re.compile(rb"^State:\s+(.+)$", re.MULTILINE)
@@ -80,6 +82,11 @@ def is_python(executable: str) -> bool:
 def is_shell(executable: str) -> bool:
     """Whether an executable is a shell, by its name."""
     return bool(_SHELL.match(Path(executable).name))
+
+
+def is_tracker(pid: int) -> bool:
+    """Whether a process only waits for the end of one that uses multiprocessing, to tidy up after it."""
+    return any(word in part for part in argv_of(pid) for word in _TRACKERS)
 
 
 def executable_of(pid: int) -> str:

@@ -18,7 +18,15 @@ from typing import Final
 
 from instrumentation.child._pipeline_alerts_child.names import STACKS_SIGNAL
 from instrumentation.redaction import scrub_arguments
-from instrumentation.supervisor.processes import argv_of, catches, children_of, executable_of, is_python, state_of
+from instrumentation.supervisor.processes import (
+    argv_of,
+    catches,
+    children_of,
+    executable_of,
+    is_python,
+    is_tracker,
+    state_of,
+)
 
 __all__ = ["dump_stacks"]
 
@@ -29,7 +37,6 @@ PY_SPY_TIMEOUT_S: Final = 5.0
 ANSWER_TIMEOUT_S: Final = 5.0
 _ANSWER_LOOK_S: Final = 0.02
 _ANSWER_QUIET_S: Final = 0.3  # a dump has no last line: it is over when nothing comes any more
-_TRACKERS: Final = ("resource_tracker", "semaphore_tracker")  # of multiprocessing: they always wait
 _DIFFERS: Final = re.compile(r"0x[0-9a-f]+|(?<=Thread )\d+")  # between two processes that hang in the same place
 _HINT: Final = "(install py-spy to see the Python stacks of all processes)"
 
@@ -47,7 +54,7 @@ def dump_stacks(root: int, others: Sequence[int] = (), file: Path | None = None)
     told: dict[str, list[int]] = {}  # dump without what always differs → who hangs there
     parts: list[tuple[str, str]] = []
     is_whole = True
-    pids = [pid for pid in innermost_first(root, others) if not _is_tracker(pid)]
+    pids = [pid for pid in innermost_first(root, others) if not is_tracker(pid)]
     for pid in pids[:MAX_PROCESSES]:
         heading = _heading(pid)
         if not heading:
@@ -85,10 +92,6 @@ def _heading(pid: int) -> str:
 
 def _also(pids: Sequence[int]) -> str:
     return f"\n(the same in process {', '.join(map(str, pids))})" if pids else ""
-
-
-def _is_tracker(pid: int) -> bool:
-    return any(word in part for part in argv_of(pid) for word in _TRACKERS)
 
 
 def _by_py_spy(spy: str, pid: int) -> str:

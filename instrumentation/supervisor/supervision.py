@@ -178,7 +178,8 @@ class Supervision:
             self._peak_below = max(self._peak_below, death.peak_memory)
             if not self._time_limit.is_over:  # else it was us
                 last = self._listener.last_records(death.pid)
-                self._teller.death(death, memory, self._place_of(death), last)
+                is_own_doing = self._listener.was_killed_by_program(death.pid)
+                self._teller.death(death, memory, self._place_of(death), last, is_own_doing=is_own_doing)
 
     def _place_of(self, death: Death) -> Place:
         """Where a process died: in the span of its last record, else in the one that it was started from."""

@@ -99,13 +99,20 @@ class Teller:
         facts = {names.LOST_RECORDS: count}
         self._tell(WARNING, "%d records could not be kept: no room for the journal", [count], attributes=facts)
 
-    def death(self, death: Death, memory: Memory, place: Place, last_records: str = "") -> bool:
+    def death(
+        self, death: Death, memory: Memory, place: Place, last_records: str = "", *, is_own_doing: bool = False
+    ) -> bool:
         """A process below the program is gone, if that is worth telling; says whether it was.
 
         An exit code is told by the process's own records and by whoever waits for it; a pool ends its workers by
         SIGKILL, if it is not the kernel for memory, and somebody who sends SIGTERM wants it. What is left nobody else
-        can tell.
+        can tell; that the program itself killed it (``is_own_doing``) is no alarm.
         """
+        if is_own_doing and death.may_have_been_killed and memory is not Memory.PROVEN:
+            template = "%s was ended by SIGKILL, which the program itself sent"
+            facts = {names.COMMAND: " ".join(scrub_arguments(death.argv)), names.PROCESS_PID: death.pid}
+            self._tell(WARNING, template, [_who(death)], attributes=facts, stage=place.stage)
+            return True
         if death.status is None:
             if death.left_abruptly and (not death.is_worker or memory is Memory.PROVEN):
                 words = "ended without its exit handlers: killed, or crashed"
@@ -132,11 +139,10 @@ class Teller:
             names.WANDB_RUN_URL: place.wandb_run,
             names.LAST_RECORDS: last_records,
         }
-        who = name_of(death.argv) if death.argv else f"process {death.pid}"
         level = ending.level if ending else ERROR
         # In the span that it died in: what its parents say of its exit code then shows as an echo of this.
         trace = (place.trace_id, place.span_id) if place.span_id else None
-        self._tell(level, f"%s {words}", [who], names.EVENT_PROCESS_DIED, facts, place.stage, trace=trace)
+        self._tell(level, f"%s {words}", [_who(death)], names.EVENT_PROCESS_DIED, facts, place.stage, trace=trace)
 
     def not_started(self, reason: str, exit_code: int) -> None:
         """There is no such program."""
@@ -250,3 +256,7 @@ class Teller:
         self._journal.append(line, level)
         if level >= ERROR:
             self._wake()
+
+
+def _who(death: Death) -> str:
+    return name_of(death.argv) if death.argv else f"process {death.pid}"

@@ -14,6 +14,7 @@ from tests.servers.shipping import environ_towards, wait_until_shipped
 ROOT = Path(__file__).resolve().parent.parent.parent
 RUN = (sys.executable, "-m", "alert_bridge.cli", "run", "--pipeline", "p", "--")
 TIMEOUT_S = 120
+WARNING = 13  # severity number
 
 # A stage that starts a process by a shell, as ensembles do; the process ends itself the hard way.
 PARENT = """
@@ -77,3 +78,23 @@ def test_a_process_that_died_without_a_word_is_told_in_the_span_that_it_was_star
     died, started_in = the_one(receiver, event="pipeline.process.died"), the_one(receiver, body="in train")
     assert (died.trace_id, died.span_id) == (started_in.trace_id, started_in.span_id)
     assert said(died, "cicd.pipeline.task.name") == "train"
+
+
+def test_a_process_that_the_program_itself_kills_is_no_alarm(receiver: Receiver, tmp_path: Path) -> None:
+    program = (
+        "import subprocess, sys\n"
+        "command = 'import logging, sys; print(flush=True); sys.stdin.read()'\n"
+        "child = subprocess.Popen([sys.executable, '-c', command], stdin=subprocess.PIPE, stdout=subprocess.PIPE)\n"
+        "child.stdout.readline()\n"
+        "child.kill()\n"
+        "child.wait()"
+    )
+    environ = environ_towards(receiver, tmp_path / "state")
+
+    done = subprocess.run([*RUN, sys.executable, "-c", program], env=environ, timeout=TIMEOUT_S, check=False)
+    wait_until_shipped(environ)
+
+    assert done.returncode == 0
+    told = the_one(receiver, body=f"{Path(sys.executable).name} was ended by SIGKILL, which the program itself sent")
+    assert told.severity_number == WARNING
+    assert max(record.severity_number for record in receiver.records()) == WARNING

@@ -53,6 +53,27 @@ def test_how_a_process_died_is_known_before_its_parent_asks() -> None:
     assert found[0].was_killed
 
 
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["python", "-c", "from multiprocessing.spawn import spawn_main; spawn_main()", "--multiprocessing-fork"],
+        ["python", "-u", "/venv/lib/python3.12/site-packages/ray/dashboard/agent.py", "--node-id=1"],
+        ["python", "/venv/lib/python3.12/site-packages/ray/_private/workers/default_worker.py"],
+    ],
+    ids=["multiprocessing", "Ray's own", "Ray's worker"],
+)
+def test_a_process_that_a_library_started_is_a_worker_which_it_may_end_on_purpose(argv: list[str]) -> None:
+    with subprocess.Popen(["sleep", "600"]) as process:
+        descendants = Descendants("")
+        descendants.announce({"p": process.pid, "pp": 1, "a": argv}, Path("/nonexistent/journal.jsonl"))
+        process.kill()
+        wait_until_over(process)
+
+        (death,) = descendants.deaths()
+
+    assert death.is_worker
+
+
 def test_an_exit_code_is_known_before_its_parent_asks() -> None:
     with subprocess.Popen(["sh", "-c", "read line; exit 7"], stdin=subprocess.PIPE) as process:
         descendants = watched(process)

@@ -20,11 +20,15 @@ DEADLINE_S = 60.0
 def sleeping(*words: str) -> subprocess.Popen[bytes]:
     """Started, with its command line and environment: `Popen` returns a moment before the kernel shows them."""
     process = subprocess.Popen(["sleep", *words], env={ENV_RUN_FOLDER: str(RUN), "PATH": "/usr/bin:/bin"})
+    wait_until_it_runs(process, "sleep", *words)
+    return process
+
+
+def wait_until_it_runs(process: subprocess.Popen[bytes], *argv: str) -> None:
     ends_at = time.monotonic() + DEADLINE_S
-    while argv_of(process.pid) != ("sleep", *words) or not Path(f"/proc/{process.pid}/environ").read_bytes():
+    while argv_of(process.pid) != argv or not Path(f"/proc/{process.pid}/environ").read_bytes():
         assert time.monotonic() < ends_at
         time.sleep(0.001)
-    return process
 
 
 @pytest.fixture
@@ -48,6 +52,14 @@ def test_at_the_end_nothing_of_the_program_is_waited_for(sleeper: subprocess.Pop
 
 def test_a_process_of_no_run_or_another_is_not_told(sleeper: subprocess.Popen[bytes]) -> None:
     assert Leftovers(Path("/another")).look([sleeper.pid], 100.0, at_end=True) == []
+
+
+def test_what_only_tidies_up_after_multiprocessing_is_not_told() -> None:
+    words = ["-c", "read line", "from multiprocessing.resource_tracker import main;main(15)"]
+    with subprocess.Popen(["sh", *words], env={ENV_RUN_FOLDER: str(RUN)}, stdin=subprocess.PIPE) as process:
+        wait_until_it_runs(process, "sh", *words)
+
+        assert Leftovers(RUN).look([process.pid], 100.0, at_end=True) == []
 
 
 def test_one_that_just_ended_is_not_told(sleeper: subprocess.Popen[bytes]) -> None:

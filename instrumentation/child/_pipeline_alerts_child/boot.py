@@ -47,6 +47,7 @@ def start(environ: Mapping[str, str] = os.environ) -> Journal | None:
                 "logging": lambda module: _watch_logging(module, opened, environ),
                 "threading": lambda module: _ends().watch_threads(module),
                 **dict.fromkeys(names.POOL_MODULES, _watch_pools),
+                "subprocess": lambda module: _watch_kills(module, opened),
                 "multiprocessing.util": lambda module: _ends().watch_processes(module),
                 **dict.fromkeys(names.PREFECT_MODULES, lambda module: _watch_prefect(module, opened)),
                 "wandb": lambda _module: _watch_wandb(opened),
@@ -159,6 +160,12 @@ def _watch_loguru(opened: Journal, environ: Mapping[str, str]) -> None:
             opened.append(encoder.line(record, opened.next_number(), own), record.levelno)
 
     loguru_records.watch(sys.modules["loguru._handler"], keep)
+
+
+def _watch_kills(module: ModuleType, opened: Journal) -> None:
+    from .kills import watch
+
+    watch(module, opened, lambda: _ends().encoder().context)
 
 
 def _watch_prefect(module: ModuleType, opened: Journal) -> None:

@@ -49,6 +49,8 @@ PARENT_SPAN = "pipeline.stage.parent_span.id"
 EVENT_STAGE_START = "pipeline.stage.start"
 EVENT_STAGE_END = "pipeline.stage.end"
 EVENT_WANDB_ALERT = "pipeline.wandb.alert"
+EVENT_KILL = "pipeline.process.kill"
+PID = "process.pid"
 
 # Where Prefect makes a span for each run of a flow or a task, and where it runs them.
 PREFECT_TELEMETRY, PREFECT_FLOWS = "prefect.telemetry.run_telemetry", "prefect.flow_engine"
