@@ -7,7 +7,6 @@ import base64
 import logging
 import os
 import secrets
-import signal
 import socket
 import sys
 import threading
@@ -28,7 +27,7 @@ from alert_bridge.service.app import Doors, application
 from alert_bridge.service.arrivals import end_by_signal, serving
 from alert_bridge.service.gauges import Gauges
 from alert_bridge.service.relay import Relay
-from alert_bridge.service.rulebook import Rulebook
+from alert_bridge.service.rulebook import Rulebook, reload_by_signal
 from alert_bridge.service.settings import ServiceSettings
 from alert_bridge.service.watch import Watch
 from alert_bridge.store.control import ControlStore, ControlWishes, open_reader
@@ -65,7 +64,7 @@ def run(settings: ServiceSettings, listening: socket.socket, environ: Mapping[st
     bridge = _Bridge(settings, store, states, listening.getsockname()[1], environ)
     server = _Server(serving(bridge.app), bridge)
     end_by_signal(server)
-    signal.signal(signal.SIGHUP, lambda _number, _frame: threading.Thread(target=bridge.reload, daemon=True).start())
+    reload_by_signal(bridge.reload)
     bridge.start()
     try:
         server.run(sockets=[listening])

@@ -16,7 +16,7 @@ from alert_bridge.exporters import Exporter, Follower
 from alert_bridge.exporters.prefect import prefect_settings
 from alert_bridge.exporters.wandb import wandb_settings
 from alert_bridge.model import Severity
-from alert_bridge.service.rulebook import FollowedPolicy
+from alert_bridge.service.rulebook import FollowedPolicy, reload_by_signal
 from alert_bridge.service.settings import ServiceSettings
 from alert_bridge.store.telemetry import Telemetry
 
@@ -86,7 +86,7 @@ def run(settings: ServiceSettings, environ: Mapping[str, str]) -> None:
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     routes = Routes(settings)
-    signal.signal(signal.SIGHUP, lambda _number, _frame: routes.reload())
+    reload_by_signal(routes.reload)
     followers = [
         Follower(exporter, settings.state, clock=time.time_ns) for exporter in open_exporters(settings, routes, environ)
     ]

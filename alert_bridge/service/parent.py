@@ -193,8 +193,8 @@ def _begin(role: str, estate: _Estate, orders: _Orders) -> None:
     os.close(orders.telling)
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the policy is read, there is nothing to read again
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    # A reload that is ordered meanwhile waits until the role has read the policy.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {*SIGNALS} - {signal.SIGHUP})
     raise SystemExit(run_role(role, estate.settings, estate.listening, estate.alive))
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from alert_bridge.policy.load import load
 from alert_bridge.policy.model import Policy
 from alert_bridge.service.settings import ServiceSettings
 
-__all__ = ["FollowedPolicy", "Rulebook"]
+__all__ = ["FollowedPolicy", "Rulebook", "reload_by_signal"]
 
 COPY_MODE = 0o600  # it names people
 
@@ -42,19 +43,30 @@ def _first_policy(settings: ServiceSettings) -> tuple[Policy, str]:
         return replace(load(settings.policy_copy), path=settings.policy), str(error)
 
 
+def reload_by_signal(reload: Callable[[], object]) -> None:
+    """Have SIGHUP reload, beside the main thread: a large file takes seconds.
+
+    The parent forks processes with the signal held back: one that came while the policy was read is obeyed now.
+    """
+    signal.signal(signal.SIGHUP, lambda _number, _frame: threading.Thread(target=reload, daemon=True).start())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+
+
 class FollowedPolicy:
     """The policy in a process beside the alerts process, which tells the operator where a new file would not work."""
 
     def __init__(self, settings: ServiceSettings) -> None:
         self._path = settings.policy
+        self._lock = threading.Lock()  # of two reloads, the later one reads the later file
         self.policy: Policy = _first_policy(settings)[0]
 
     def reload(self) -> None:
         """Read the file again; what would not work changes nothing."""
-        try:
-            self.policy = load(self._path)
-        except UsageError as error:
-            log.warning("The policy stays as it was, because the new one would not work: %s", error)
+        with self._lock:
+            try:
+                self.policy = load(self._path)
+            except UsageError as error:
+                log.warning("The policy stays as it was, because the new one would not work: %s", error)
 
 
 class Rulebook:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import socket
 import sys
 import threading
@@ -30,7 +29,7 @@ from alert_bridge.service.answers import bad, busy
 from alert_bridge.service.arrivals import Arrivals, end_by_signal, has_token, is_bulk_only, serving
 from alert_bridge.service.handover import Handover, is_alarming, is_promoted
 from alert_bridge.service.keeper import Keeper
-from alert_bridge.service.rulebook import FollowedPolicy
+from alert_bridge.service.rulebook import FollowedPolicy, reload_by_signal
 from alert_bridge.service.settings import ServiceSettings
 from alert_bridge.service.sweeper import Sweeper
 from alert_bridge.store.telemetry import TelemetryStore
@@ -154,8 +153,7 @@ def run(
     """
     sys.setswitchinterval(THREAD_SWITCH_S)
     rules = FollowedPolicy(settings)
-    # Beside the loop: a large file takes seconds.
-    signal.signal(signal.SIGHUP, lambda _number, _frame: threading.Thread(target=rules.reload, daemon=True).start())
+    reload_by_signal(rules.reload)
     store = TelemetryStore(settings.state)
     keeper = Keeper(store, clock=time.time_ns)
     sweeper = Sweeper(store, policy=lambda: rules.policy, clock=time.time_ns)

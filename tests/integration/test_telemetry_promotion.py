@@ -99,6 +99,31 @@ def test_a_new_policy_rules_after_sighup_and_a_broken_one_changes_nothing(proces
         assert "falls back to x" not in alerts.bodies(ALERTS_PATH)
 
 
+MEANWHILE = """
+import os, signal
+from alert_bridge.service import rulebook
+
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # as the parent forks it
+first = rulebook._first_policy
+
+def changes_when_it_was_read(settings):
+    found = first(settings)
+    settings.policy.write_text(settings.policy.read_text().replace("*falls back to*", "*drifts*"))
+    os.kill(os.getpid(), signal.SIGHUP)
+    return found
+
+rulebook._first_policy = changes_when_it_was_read
+"""
+
+
+def test_a_policy_that_changes_while_a_process_begins_rules(process):
+    with OtlpSink() as alerts:
+        process.alerts, process.before = alerts.url, MEANWHILE
+        process.start()
+
+        wait_for(lambda: process.send(logs_request(record("the map drifts", 13))) and alerts.bodies(ALERTS_PATH))
+
+
 def test_a_collector_may_come_directly_and_without_an_alert_lane_errors_are_handed_over(process):
     with OtlpSink() as alerts:
         process.alerts, process.tokens = alerts.url, ("right", "older")

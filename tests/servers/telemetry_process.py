@@ -49,6 +49,7 @@ class TelemetryProcess:
     state: Path
     alerts: str = "http://127.0.0.1:9"
     tokens: tuple[str, ...] = ()
+    before: str = ""  # code that it runs before everything else
     running: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -81,7 +82,7 @@ class TelemetryProcess:
         if not self.policy.exists():
             self.policy.write_text(POLICY, encoding="utf-8")
         told = {"state": str(self.state), "policy": str(self.policy), "alerts": self.alerts, "tokens": self.tokens}
-        self.running = subprocess.Popen([sys.executable, "-c", PROCESS, json.dumps(told)])
+        self.running = subprocess.Popen([sys.executable, "-c", f"{self.before}\n{PROCESS}", json.dumps(told)])
         wait_for(self._is_up, START_WITHIN_S)
         return self
 
