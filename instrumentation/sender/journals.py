@@ -21,7 +21,7 @@ from instrumentation.child._pipeline_alerts_child.names import JOURNAL_SUFFIX, R
 from instrumentation.sender.folder import OFFSETS_FILE
 from instrumentation.sender.sources import Source
 
-__all__ = ["Journal", "Line", "expect", "load_offsets", "process_is_alive", "save_offsets"]
+__all__ = ["Journal", "Line", "expect", "load_offsets", "offsets_of", "process_is_alive", "save_offsets"]
 
 CHUNK_BYTES: Final = 262_144  # read at a time
 MAX_LINE_BYTES: Final = 4_194_304  # a longer line is no line of ours: skipped and counted
@@ -206,8 +206,8 @@ def load_offsets(folder: Path) -> dict[str, Any]:
     return stored if isinstance(stored, dict) else {}
 
 
-def save_offsets(folder: Path, journals: Mapping[str, Journal], counts: Mapping[str, int]) -> None:
-    """Writes them in one step; a folder that takes no more keeps the old ones, and uids make the rest count once."""
+def offsets_of(journals: Mapping[str, Journal], counts: Mapping[str, int]) -> str:
+    """What is to be remembered of them, as JSON."""
     stored = {
         "journals": {
             name: {
@@ -219,12 +219,20 @@ def save_offsets(folder: Path, journals: Mapping[str, Journal], counts: Mapping[
         },
         "counts": dict(counts),
     }
+    return json.dumps(stored, separators=(",", ":"))
+
+
+def save_offsets(folder: Path, offsets: str) -> bool:
+    """Writes them in one step, or not: what the old ones do not have is sent again, and counts once by its uid."""
     temporary = folder / f".{OFFSETS_FILE}"
-    with contextlib.suppress(OSError):
+    try:
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with os.fdopen(fd, "w", encoding="utf-8") as file:
-            json.dump(stored, file, separators=(",", ":"))
+            file.write(offsets)
         temporary.replace(folder / OFFSETS_FILE)
+    except OSError:
+        return False
+    return True
 
 
 def process_is_alive(pid: int) -> bool:

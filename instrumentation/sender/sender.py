@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from instrumentation.sender.aside import set_refused_aside
 from instrumentation.sender.bell import Bell
-from instrumentation.sender.journals import save_offsets
+from instrumentation.sender.journals import offsets_of, save_offsets
 from instrumentation.sender.lanes import Lane, Settled
 from instrumentation.sender.logfile import RunLog
 from instrumentation.sender.own_redaction import OwnRedaction
@@ -34,7 +34,8 @@ LAST_POLL_S: Final = 0.02  # at the end, when everybody waits for us
 BULK_FLUSH_S: Final = 0.2
 CATCH_UP_S: Final = 0.4  # at most: it takes some milliseconds, unless others have the processor
 AHEAD_WAIT_S: Final = 0.02  # for an answer, before more is read
-SAVE_EVERY_S: Final = 0.5
+SAVE_EVERY_S: Final = 0.5  # where something changed
+SIGN_OF_LIFE_S: Final = 30.0  # where nothing did: other machines look whether somebody ships this folder
 COLLECT_AFTER_OBJECTS: Final = 20_000
 
 
@@ -89,7 +90,8 @@ class Sender:
         self._tidier = Tidier(folder, settings.journal_cap_bytes, self._reader, self.counts)
         self._urgent, self._bulk = self._lane("urgent"), self._lane("bulk")
         self._lanes = (self._urgent, self._bulk)
-        self._last_bulk = self._last_save = 0.0
+        self._last_bulk = self._last_save = self._saved_at = 0.0
+        self._saved = ""
         self._stop_at: float | None = None
         self._done = threading.Event()
         self._thread: threading.Thread | None = None
@@ -175,7 +177,7 @@ class Sender:
                 self._log.flush(time.time_ns(), everything=self._stop_at is not None)
             if now - self._last_save >= SAVE_EVERY_S:
                 self._last_save = now
-                save_offsets(self.folder, self._journals, self.counts)
+                self._save(now)
                 self._tidier.tidy(now)
         except Exception as error:  # noqa: BLE001 - the loop must go on whatever a file or a clock does; counted and shown
             self.counts["trouble"] += 1
@@ -215,12 +217,18 @@ class Sender:
         return self._bell.wait(until - now)
 
     def _finish(self) -> None:
-        save_offsets(self.folder, self._journals, self.counts)
+        self._save(time.monotonic())
         if self._log:
             self._log.close()
         for lane in self._lanes:
             lane.close()
         self._done.set()
+
+    def _save(self, now: float) -> None:
+        offsets = offsets_of(self._journals, self.counts)
+        is_due = offsets != self._saved or now - self._saved_at >= SIGN_OF_LIFE_S
+        if is_due and save_offsets(self.folder, offsets):
+            self._saved, self._saved_at = offsets, now
 
     # ── sending ──
 

@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 
 from instrumentation.sender import sender as module
+from instrumentation.sender.folder import OFFSETS_FILE
 from instrumentation.sender.linger import ship_folder
 from instrumentation.sender.logfile import RunLog
-from instrumentation.sender.sender import Sender
+from instrumentation.sender.sender import SIGN_OF_LIFE_S, Sender
 from instrumentation.settings import Settings
 from tests.servers.otlp_sink import LOGS_PATH, Answer, OtlpSink, Request, uid
 from tests.servers.receiver import Receiver
@@ -200,6 +201,20 @@ def test_a_sender_that_had_no_time_to_look_does_not_say_that_all_is_received(fol
 
     assert not sender.report().is_complete
     assert receiver.records() == []
+
+
+def test_a_sender_without_anything_to_do_hardly_ever_writes(folder: Path, receiver: Receiver) -> None:
+    sender, offsets = Sender(folder, settings(receiver.url)), folder / OFFSETS_FILE
+
+    def writes(now: float) -> bool:
+        before = offsets.stat().st_ino if offsets.exists() else 0
+        sender.turn(now)
+        return offsets.stat().st_ino != before
+
+    assert [writes(100.0 + second) for second in range(4)] == [True, False, False, False]
+    assert writes(100.0 + SIGN_OF_LIFE_S)
+    Writer(folder, "t0").log("news")
+    assert writes(101.0 + SIGN_OF_LIFE_S)
 
 
 def test_what_is_received_is_removed(folder: Path, receiver: Receiver) -> None:
