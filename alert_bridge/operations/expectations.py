@@ -66,7 +66,7 @@ def settle_expectation(
 
 def missed_at(expectation: Expectation, pipeline: str, moment: int, found: int) -> Notice:
     """What is said when it has not happened by a moment (ns)."""
-    text = f"{_wanted(expectation, found)} since the one before"
+    text = f"{_wanted(expectation, found)} since the deadline before it"
     return _missed(expectation, pipeline, str(moment), text, time=moment)  # of no run in particular
 
 
@@ -113,7 +113,7 @@ def _wanted(expectation: Expectation, found: int) -> str:
     pattern = expectation.record.pattern
     if expectation.least == 1:
         return f"no record “{pattern}”"
-    return f"{found} records “{pattern}” where {expectation.least} were expected"
+    return f"{found} record{'' if found == 1 else 's'} “{pattern}” where {expectation.least} were expected"
 
 
 def _key(expectation: Expectation, pipeline: str) -> str:
