@@ -25,6 +25,7 @@ _WORST_SUFFIX: Final = ".worst"
 # How long a run's log stays, by the worst level it reached: days.
 KEEP_DAYS: Final = {50: 180, 40: 180, 30: 90, 20: 30, 0: 30}
 _UNSAFE: Final = re.compile(r"[^\w.-]+")
+_PART: Final = re.compile(r"(\.\d+)?\.jsonl$")
 _time_of: Final = itemgetter(0)
 _level_of: Final = itemgetter(1)
 
@@ -46,6 +47,7 @@ class RunLog:
         self._size = 0
         self._part = 0
         self._noted_worst = -1
+        self._is_torn = False  # a full disk took the beginning of a line
 
     def add(self, lines: Sequence[tuple[int, int, str]]) -> None:
         """Takes lines with their times and levels; they are written when nothing earlier can still come."""
@@ -83,12 +85,16 @@ class RunLog:
             self._size = os.fstat(self._fd).st_size
         elif self._size > ROTATE_BYTES:
             self._rotate()
-        self._size += len(data)
+        if self._is_torn:
+            data = b"\n" + data
         while data:
-            data = data[os.write(self._fd, data) :]
+            count = os.write(self._fd, data)
+            self._is_torn = data[count - 1 : count] != b"\n"
+            self._size += count
+            data = data[count:]
         if self.worst != self._noted_worst:
-            self._noted_worst = self.worst
             self.path.with_suffix(_WORST_SUFFIX).write_text(str(self.worst), encoding="ascii")
+            self._noted_worst = self.worst
 
     def _rotate(self) -> None:
         self._part = self._part % MAX_PARTS + 1
@@ -107,7 +113,8 @@ def keep_within(log_home: Path, cap_bytes: int, *, now: float | None = None) -> 
     for path in log_home.glob("*/*.jsonl"):
         with contextlib.suppress(OSError):
             stat = path.stat()
-            run = path.parent / (re.sub(r"(\.\d+)?\.jsonl$", "", path.name) + _WORST_SUFFIX)
+            own = path.with_suffix(_WORST_SUFFIX)  # of the run; a part of its log has a number more
+            run = own if own.exists() else path.parent / _PART.sub(_WORST_SUFFIX, path.name)
             logs.append((_worst_in(run) // 10 * 10, stat.st_mtime, stat.st_size, path))
     logs.sort()
     total = sum(size for _, _, size, _ in logs)

@@ -137,6 +137,29 @@ def test_a_level_that_a_full_disk_kept_from_being_noted_disturbs_nobody_and_may_
     assert [path.name for path in folder.glob("*.jsonl")] == ["torn.jsonl"]
 
 
+FULL = """
+import resource, sys
+from pathlib import Path
+from instrumentation.sender.logfile import RunLog
+log = RunLog(Path(sys.argv[1]))
+everything = resource.getrlimit(resource.RLIMIT_FSIZE)
+for limit in ((50, everything[1]), everything):
+    resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    log.add([(number, 20, '{"is": "whole"}') for number in range(9)])
+    log.flush(0, everything=True)
+    print(log.trouble or "none")
+"""
+
+
+def test_a_line_that_found_the_disk_full_does_not_spoil_the_next_one(tmp_path: Path) -> None:
+    file = tmp_path / "x.jsonl"
+
+    done = subprocess.run([sys.executable, "-c", FULL, str(file)], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "File too large\nnone\n"
+    assert [line for line in file.read_text().splitlines() if line != '{"is": "whole"}'] == ['{"']
+
+
 def test_lines_of_the_future_do_not_fill_memory(tmp_path: Path) -> None:
     log = RunLog(tmp_path / "x.jsonl")
     for _ in range(3):
@@ -152,6 +175,7 @@ def test_logs_are_kept_by_the_worst_level_that_their_run_reached(tmp_path: Path)
         ("old-error", 40, 40),
         ("new-info", 20, 1),
         ("ancient-error", 50, 400),
+        ("error-of-2026.11", 40, 40),
     ):
         log = RunLog(tmp_path / "p" / f"{name}.jsonl")
         log.add([(1, worst, "x")])
