@@ -19,6 +19,7 @@ MAX_TYPE_CHARS = 60
 
 MAX_COMMAND_CHARS = 40
 
+_STAGE_ENDED = "%s ended: "
 _TRACEBACK = "Traceback (most recent call last)"
 # What `subprocess` says of a child; the end of it is the reason, and the command can be of any length.
 _OF_COMMAND = re.compile(r"Command '(.+)' ((?:returned non-zero exit status|died with|timed out after) .+)", re.DOTALL)
@@ -45,6 +46,8 @@ def cause_of(record: Record, fallback: str = "") -> Cause:
     if kind:
         return Cause(" failed: ", clip(f"{kind}: {message}" if message else kind, MAX_REASON_CHARS))
     text = _reason_line(record.body) or message or one_line(fallback) or one_line(record.event_name)
+    if record.event_name == names.EVENT_STAGE_END and record.text(names.TEMPLATE).startswith(_STAGE_ENDED):
+        return Cause(" ", clip(text.removeprefix(f"{one_line(record.stage)} "), MAX_REASON_CHARS))
     about_itself = text.removeprefix(f"{one_line(record.pipeline)} ")
     if about_itself != text and about_itself[:1].isalpha():
         return Cause(" ", clip(about_itself, MAX_REASON_CHARS))
@@ -55,7 +58,10 @@ def cause_of(record: Record, fallback: str = "") -> Cause:
 def title_of(record: Record) -> str:
     """The problem in one line that stands alone in a list: the reason, and of whom it is told."""
     cause = cause_of(record)
-    return f"{clip(one_line(record.pipeline), MAX_WHERE_CHARS)} {cause.reason}" if cause.verb == " " else cause.reason
+    if cause.verb != " ":
+        return cause.reason
+    of_stage = record.event_name == names.EVENT_STAGE_END
+    return f"{clip(one_line(record.stage if of_stage else record.pipeline), MAX_WHERE_CHARS)} {cause.reason}"
 
 
 def where(incident: Incident) -> str:

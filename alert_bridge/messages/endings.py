@@ -18,6 +18,9 @@ MAX_LAST_WORDS_CHARS = 160
 # How the supervisor's templates begin, after the program's name: what its attributes alone do not tell.
 _NOT_STARTED = "could not be started: "
 _EXITED = "%s ended with exit code "  # with a signal beside it: of a process inside, which a shell tells of
+_NOBODY_KNOWS_HOW = "%s ended without its exit handlers"
+_PROBABLY_FOR_MEMORY = ", probably for memory"
+_AFTER_ANOTHER_DEATH = ", after a process in it was killed for memory"
 
 _WORDS = {
     "SIGKILL": "was killed (SIGKILL)",
@@ -59,6 +62,8 @@ def ending_of(record: Record) -> str:
     how, comma, why = what.partition(", ")
     how += _at_peak(record, signal_name)
     if not signal_name:
+        if record.text(names.TEMPLATE).endswith(_AFTER_ANOTHER_DEATH):
+            after += _AFTER_ANOTHER_DEATH
         said = clip(last_words(_said(record)), MAX_LAST_WORDS_CHARS)
         return f"{how}{after}{comma}{why}" + (f"; it last wrote: {said}" if said else "")
     if code and record.text(names.TEMPLATE).startswith(_EXITED):
@@ -110,8 +115,16 @@ def _what(record: Record, code: float | None, signal_name: str) -> str:
     if code:
         return f"ended with exit code {int(code)}"
     if code is None and record.event_name == names.EVENT_PROCESS_DIED:
-        return "ended without saying why"
+        return _how_unseen(record.text(names.TEMPLATE))
     return ""
+
+
+def _how_unseen(template: str) -> str:
+    if not template.startswith(_NOBODY_KNOWS_HOW):
+        return "ended without saying why"
+    if template.endswith(_PROBABLY_FOR_MEMORY):
+        return "was killed or crashed, probably because memory ran out"
+    return "was killed or crashed, the system does not tell which"
 
 
 def _signal_name(value: AttributeValue) -> str:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from types import SimpleNamespace
+
 import pytest
 
 from alert_bridge.messages import compose
 from alert_bridge.messages.cause import title_of
 from alert_bridge.model import Severity
 from instrumentation import attributes as names
+from instrumentation.supervisor.descendants import Death
 from instrumentation.supervisor.ending import Ending
+from instrumentation.supervisor.listening import Place
+from instrumentation.supervisor.memory import Memory
+from instrumentation.supervisor.telling import Teller
 from tests.servers.stories import record, story
 
 
@@ -110,6 +117,16 @@ def the_supervisors(body: str, template: str, **attributes: object):
     return record(body, severity=Severity.CRITICAL, event_name=names.EVENT_PROCESS_DIED, **known)
 
 
+def heard(tells):
+    """The record that the supervisor writes when it tells this."""
+    lines: list[str] = []
+    journal = SimpleNamespace(next_number=lambda: 1, append=lambda line, *_: lines.append(line))
+    run = SimpleNamespace(journal=journal, pipeline="monthly_run", command=(), trace_id="", span_id="")
+    tells(Teller(run, lambda: None))
+    line = json.loads(lines[-1])
+    return the_supervisors(line["m"] % tuple(line["a"]), line["m"], **line["d"])
+
+
 def test_the_death_of_a_process_below_the_program_says_which_one_it_was_and_not_that_the_run_died():
     sample = the_supervisors(
         "train.py was ended by SIGABRT (a crash in compiled code)",
@@ -164,15 +181,55 @@ def test_what_a_shell_tells_of_a_process_in_it_is_not_said_of_the_run_itself(sta
     assert title_of(sample) == f"monthly_run {told}"
 
 
-def test_a_program_that_could_not_be_started_says_why():
-    reason = "could not be started: /opt/run.sh: command not found"
+@pytest.mark.parametrize(
+    ("memory", "told"),
+    [
+        (Memory.UNKNOWN, "was killed or crashed, the system does not tell which"),
+        (Memory.PROBABLE, "was killed or crashed, probably because memory ran out"),
+    ],
+)
+def test_a_death_that_the_system_hides_is_told_as_far_as_it_is_known(memory, told):
+    gone = Death(42, ("python", "train.py"), None, 0, is_worker=False, left_abruptly=True)
+
+    sample = heard(lambda teller: teller.death(gone, memory, Place()))
+
+    assert compose(story(sample)).headline == f"CRITICAL · monthly_run: train {told}"
+
+
+def test_an_exit_code_after_the_kernel_killed_a_process_inside_says_so():
+    ending = Ending.of(1 << 8, has_victims=True)
     sample = the_supervisors(
-        f"monthly_run {reason}", "%s could not be started: %s", **{names.EXIT_CODE: 127, names.COMMAND: "/opt/run.sh"}
+        f"monthly_run {ending.words}",
+        f"%s {ending.words}",
+        **{names.EXIT_CODE: 1, names.RUN_RESULT: ending.result, names.DURATION: 61, names.STDERR_TAIL: "Killed"},
+    )
+
+    assert compose(story(sample)).headline == (
+        "CRITICAL · monthly_run ended with exit code 1 after 1 min 01 s, after a process in it was killed for memory;"
+        " it last wrote: Killed"
+    )
+
+
+def test_a_stage_that_ended_is_named_once():
+    ended = {names.TEMPLATE: "%s ended: failure", names.STAGE_RESULT: names.RESULT_FAILURE}
+    sample = record("fetch_data ended: failure", event_name=names.EVENT_STAGE_END, **ended)
+
+    message = compose(story(sample, about={"title": title_of(sample)}))
+
+    assert message.headline == "ERROR · monthly_run / fetch_data ended: failure"
+    assert title_of(sample) == "fetch_data ended: failure"
+
+
+def test_a_program_that_could_not_be_started_says_why():
+    told = "monthly_run could not be started: /opt/run.sh: command not found"
+    sample = the_supervisors(
+        told, "%s could not be started: %s", **{names.EXIT_CODE: 127, names.COMMAND: "/opt/run.sh"}
     )
 
     message = compose(story(sample))
-    assert message.headline == f"CRITICAL · monthly_run {reason}"
-    assert dict(message.paragraphs)["What happened"] == f"monthly_run {reason}."
+
+    assert message.headline == f"CRITICAL · {told}"
+    assert dict(message.paragraphs)["What happened"] == f"{told}."
 
 
 def test_a_text_that_names_the_pipeline_does_not_name_it_twice():
