@@ -98,7 +98,7 @@ class Reader:
             if path.name in self.journals:
                 continue
             journal = Journal(path, self._resource)
-            stored = self._stored.get(path.name)
+            stored = self._stored.pop(path.name, None)  # once: a file of this name may come again
             if stored:
                 journal.acknowledged = journal.loaded = int(stored["acknowledged"])
                 journal.seen = max(int(stored["seen"]), journal.acknowledged)

@@ -11,11 +11,12 @@ import contextlib
 import ctypes
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
 from instrumentation.sender.journals import Journal, Line
+from instrumentation.sender.sources import encode_json
 
 __all__ = ["KEPT_PREFIX", "shed"]
 
@@ -47,40 +48,52 @@ def shed(folder: Path, journals: Iterable[Journal], cap_bytes: int) -> Counter[i
 
 def _shed_one(folder: Path, journal: Journal, keep_from: int) -> Counter[int]:
     dropped: Counter[int] = Counter()
-    start = journal.acknowledged
     kept = folder / f"{KEPT_PREFIX}-{journal.path.stem}-{keep_from}.jsonl"
-    with contextlib.ExitStack() as stack:
-        out = -1
-        while True:
-            lines, end = journal.lines(max(start, journal.loaded))
-            if not lines:
-                break
-            worth: list[bytes] = []
-            for line in lines:
-                if line.end in journal.ahead or line.end in journal.urgent:
-                    continue
-                level = _level(line)
-                if level is None or level >= keep_from:
-                    worth.append(line.data)
-                else:
-                    dropped[level] += 1
-            if worth:
-                if out < 0:
-                    out = os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-                    stack.callback(os.close, out)
-                    os.write(out, _header(journal))
-                os.write(out, b"".join(worth))
-            journal.loaded = end
-            journal.seen = max(journal.seen, end)
+    start = journal.acknowledged
+    while True:
+        lines, end = journal.lines(max(start, journal.loaded))
+        if not lines:
+            break
+        worth: list[bytes] = []
+        mild: Counter[int] = Counter()
+        for line in lines:
+            if line.end in journal.ahead or line.end in journal.urgent:
+                continue
+            level = _level(line)
+            if level is None or level >= keep_from:
+                worth.append(line.data)
+            else:
+                mild[level] += 1
+        if worth and not _keep(kept, journal, worth):
+            break  # the disk is full as well: then nothing of this goes
+        dropped += mild
+        journal.loaded = end
+        journal.seen = max(journal.seen, end)
     journal.acknowledge()
     _give_back(journal.path, journal.acknowledged)
     return dropped
 
 
+def _keep(kept: Path, journal: Journal, lines: Sequence[bytes]) -> bool:
+    """Adds them to a journal of their own, all or none; says which."""
+    with contextlib.suppress(OSError):
+        out = os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            size = os.fstat(out).st_size
+            data = b"".join(lines) if size else b"".join([_header(journal), *lines])
+            if os.write(out, data) == len(data):
+                return True
+            os.ftruncate(out, size)
+        finally:
+            os.close(out)
+    return False
+
+
 def _header(journal: Journal) -> bytes:
-    """The first line of the journal, so that the records keep their identities and their process."""
-    lines, _ = journal.lines(0)
-    return lines[0].data if lines and b'"k":"proc"' in lines[0].data.replace(b" ", b"") else b""
+    """A first line, so that the records keep their identities and their process."""
+    writer = journal.writer
+    header = journal.header or {"k": "proc", "v": 1, "u": writer.token, "p": writer.pid}
+    return f"{encode_json(header)}\n".encode()
 
 
 def _level(line: Line) -> int | None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -58,9 +61,34 @@ def test_an_error_stays_whatever_the_cap(tmp_path: Path) -> None:
     assert left(tmp_path, [journal]) == [("a", 40)] * 50
 
 
-def test_the_oldest_process_goes_first(tmp_path: Path) -> None:
-    import os
+def test_an_error_stays_also_where_the_disk_has_no_room_for_it_elsewhere(tmp_path: Path) -> None:
+    journal = journal_of(tmp_path, "a", [20, 40] * 2_000)
+    room = resource.getrlimit(resource.RLIMIT_FSIZE)
 
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, room[1]))
+    try:
+        dropped = shed(tmp_path, [journal], 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, room)
+
+    still = Counter(level for _, level in left(tmp_path, [journal]))
+    assert still[40] == 2_000
+    assert still[20] + dropped[20] == 2_000
+
+
+def test_what_is_kept_is_of_its_process_though_the_beginning_of_its_journal_is_gone(tmp_path: Path) -> None:
+    journal = journal_of(tmp_path, "a", [20] * 500)
+    shed(tmp_path, [journal], 1)
+    next(tmp_path.glob("0-kept-*")).unlink()  # received, and removed
+    with journal.path.open("a", encoding="utf-8") as file:
+        file.write('{"k":"log","u":501,"t":1,"n":40,"m":"later"}\n{"k":"log","u":502,"t":1,"n":20,"m":"mild"}\n')
+
+    shed(tmp_path, [journal], 1)
+
+    assert left(tmp_path, [journal]) == [("a", 40)]
+
+
+def test_the_oldest_process_goes_first(tmp_path: Path) -> None:
     old, new = journal_of(tmp_path, "a", [20] * 100), journal_of(tmp_path, "b", [20] * 100)
     os.utime(old.path, (1, 1))
 
