@@ -38,6 +38,7 @@ _KEPT: Final = frozenset(
 )
 _LATER: Final = 'sleep "$1"; test -d "$2" && shift 2 && exec "$@"'
 LOCK_LOOK_S: Final = 0.2
+LOCK_HELD_S: Final = 1.0  # at most, by somebody who only looks whether it is free
 MAX_LINGERING: Final = 16  # with folders of runs that are over, for one receiver
 LOOK_EVERY_S: Final = 0.25
 
@@ -179,7 +180,7 @@ def main(folder: str) -> None:
     ends_at = time.monotonic() + settings.linger_seconds
     todo, tried = [path], set()
     while todo:
-        report = ship_folder(todo[0], settings, ends_at - time.monotonic())
+        report = ship_folder(todo[0], settings, ends_at - time.monotonic(), lock_within_s=LOCK_HELD_S)
         if report is not None and not report.is_complete:
             break  # the time is up, or we are asked to end
         tried.add(todo[0])
