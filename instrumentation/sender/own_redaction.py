@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -75,11 +76,13 @@ def load(path: str) -> OwnRedaction:
         ValueError: there is none; says why.
     """
     module, colon, name = path.partition(":")
-    folder = os.environ.setdefault(FOLDER_VARIABLE, os.getcwd())  # noqa: PTH109 - a text for the environment
+    with contextlib.suppress(OSError):  # the working folder was removed: what is installed is found all the same
+        os.environ.setdefault(FOLDER_VARIABLE, os.getcwd())  # noqa: PTH109 - a text for the environment
+    folder = os.environ.get(FOLDER_VARIABLE, "")
     cannot = f"PIPELINE_ALERTS_REDACT={path} cannot be used"
     if not (module and colon and name):
         raise ValueError(f"{cannot}: it is not MODULE:FUNCTION")
-    if folder not in sys.path:
+    if folder and folder not in sys.path:
         sys.path.append(folder)
     try:
         function: Redact = getattr(importlib.import_module(module), name)
