@@ -180,6 +180,10 @@ def _start(child: _Child, estate: _Estate, orders: _Orders) -> None:
         process = get_context("fork").Process(target=_begin, args=(child.role, estate, orders))
         process.start()
         child.starts += 1
+    except OSError as error:  # the machine has no room for a process now: no reason to end the others
+        child.restart_at = time.monotonic() + LONGEST_RESTART_WAIT_S
+        log.error("The %s process cannot be started (%s); it is tried again soon", child.role, error.strerror)  # noqa: TRY400 - no trace
+        return
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     child.process, child.started_at = process, time.monotonic()
