@@ -4,8 +4,8 @@ The program's end is one problem with what the same run told before it, if
 
 * a process in it died, at most `PASSED_ON_WITHIN_S` before, of the same signal, or of the one that its exit code stands
   for: 128 + S, as shells have it, or 256 - S, which is what becomes of ``sys.exit(child.returncode)`` in Python;
-* the process whose exit code it passed on, as the supervisor saw, ended by an exception that nobody caught; where the
-  supervisor could not see it, if that exception is the last that was written, and the exit code Python's 1;
+* the process whose exit code it passed on, as the supervisor saw, ended by an exception that nobody caught in its main
+  thread; where the supervisor could not see it, if that is the last that was written, and the exit code Python's 1;
 * that process, or the program itself, had an error logged, at most `PASSED_ON_WITHIN_S` before, and wrote nothing after
   it: all that the end could tell is this line once more.
 
@@ -24,13 +24,14 @@ from alert_bridge.incidents.endings import Ending
 from alert_bridge.model import Record, Severity
 from instrumentation import attributes as names
 
-__all__ = ["PASSED_ON_WITHIN_S", "End", "end_of", "is_last_word", "pids_of", "tells_why"]
+__all__ = ["PASSED_ON_WITHIN_S", "End", "end_of", "ends_its_process", "is_last_word", "pids_of", "tells_why"]
 
 PASSED_ON_WITHIN_S = 10.0  # from the death of a process to the end of the program that it takes with it
 NS = 1_000_000_000
 SHELL_SIGNAL_BASE = 128  # https://pubs.opengroup.org/onlinepubs/9799919799/utilities/V3_chap02.html#tag_19_08_02
 EXIT_CODES = 256  # an exit code is a byte, so that -6 is 250
 MIN_TELLING_CHARS = 8  # of a line that is looked for within another, as a logged text is within its format
+_RAISED = "raised"
 _EXITED = "exit "
 _FAILED_PYTHON = f"{_EXITED}1"
 
@@ -41,14 +42,14 @@ class End:
 
     kind: Ending
     time: int
-    how: str = ""  # name of the signal, or `exit 3`; empty: nobody knows
+    how: str = ""  # name of the signal, `exit 3`, or that an exception ended it; empty: nobody knows
     of_program: bool = False  # of the program that the supervisor started, and not of one below it
 
 
 def end_of(record: Record, kind: Ending) -> End:
-    """What a record says of the end of its process; of how, only that of a death does."""
+    """What a record says of the end of its process."""
     if kind not in (Ending.KILLED, Ending.DIED):
-        return End(kind, record.time)
+        return End(kind, record.time, _RAISED if ends_its_process(record) else "")
     return End(kind, record.time, _how(record), bool(record.text(names.RUN_RESULT)))
 
 
@@ -58,6 +59,11 @@ def tells_why(cause: End, end: End) -> bool:
         is_unknown = end.kind is Ending.DIED and not end.how and not end.of_program
         return cause.kind is Ending.KILLED and is_unknown and _is_soon_after(cause, end)
     return cause.kind is Ending.KILLED and end.of_program and end.how == cause.how and _is_soon_after(end, cause)
+
+
+def ends_its_process(record: Record) -> bool:
+    """Whether nobody caught it in the main thread; an exception that ends a thread or a task is an ERROR."""
+    return bool(record.attributes.get(names.UNCAUGHT)) and record.severity >= Severity.CRITICAL
 
 
 def pids_of(end: Record) -> frozenset[str]:
@@ -87,8 +93,7 @@ def is_last_word(said: Record, end: Record) -> bool:
 
 def _may_have_ended_by(said: Record, end: Record, how: str) -> bool:
     """An exception that ended its process, where nobody saw which process's end the program passed on."""
-    by_itself = said.attributes.get(names.UNCAUGHT) and said.severity >= Severity.CRITICAL
-    return bool(by_itself) and how == _FAILED_PYTHON and names.PASSED_ON not in end.attributes
+    return ends_its_process(said) and how == _FAILED_PYTHON and names.PASSED_ON not in end.attributes
 
 
 def _last_line(text: str) -> str:

@@ -139,6 +139,8 @@ def test_an_end_that_a_program_passes_on_is_told_with_the_process_that_died(deat
         (uncaught(), ended(3, **{names.STDERR_TAIL: TRACE})),
         (uncaught(), ended(134, "SIGABRT")),
         (uncaught(severity=Severity.ERROR), ended(1, **{names.STDERR_TAIL: TRACE})),  # of a thread: ends no process
+        (uncaught(severity=Severity.ERROR), ended(1, **{names.PASSED_ON: (44,)})),
+        (uncaught(severity=Severity.ERROR, pid="41"), ended(3, **{names.STDERR_TAIL: f"{TRACE}no space left"})),
         (killed("SIGABRT"), killed("SIGABRT", second=1, pid="45", who="evaluate.py")),
         (lost(), ended(1)),
         (lost(), killed("SIGABRT", second=1)),

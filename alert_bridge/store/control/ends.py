@@ -6,7 +6,15 @@ import sqlite3
 from collections.abc import Sequence
 
 from alert_bridge.incidents import Ending
-from alert_bridge.incidents.passing import PASSED_ON_WITHIN_S, End, end_of, is_last_word, pids_of, tells_why
+from alert_bridge.incidents.passing import (
+    PASSED_ON_WITHIN_S,
+    End,
+    end_of,
+    ends_its_process,
+    is_last_word,
+    pids_of,
+    tells_why,
+)
 from alert_bridge.model import Record
 from alert_bridge.store.control.rows import record_from
 from instrumentation import attributes as names
@@ -75,7 +83,7 @@ class EndRows:
             return ""  # no exception of its own does that
         pids = sorted(pids_of(record))
         row = self.connection.execute(
-            "SELECT incident_id FROM process_ends WHERE run_id = ? AND kind = 'uncaught'"  # noqa: S608 - only places
+            "SELECT incident_id FROM process_ends WHERE run_id = ? AND kind = 'uncaught' AND how <> ''"  # noqa: S608 - only places
             f" AND pid IN ({', '.join('?' * len(pids))}) ORDER BY incident_id",
             (record.run_id, *pids),
         ).fetchone()
@@ -121,12 +129,13 @@ def _is_explained(row: sqlite3.Row, record: Record, ending: Ending | None) -> bo
 def _told_by(row: sqlite3.Row, record: Record, ending: Ending | None) -> bool:
     """Whether an exception or an error tells why a process ended with the exit code that this row is of."""
     pid = record.text(names.PROCESS_PID)
-    if ending is Ending.UNCAUGHT and row["pid"] == pid:
+    raised = ending is Ending.UNCAUGHT and ends_its_process(record)
+    if raised and row["pid"] == pid:
         return True
     if not row["of_program"]:
         return False
     end = record_from(row["sample"])  # a program ends once in a run, so this is the record
-    return (ending is Ending.UNCAUGHT and pid in pids_of(end)) or is_last_word(record, end)
+    return (raised and pid in pids_of(end)) or is_last_word(record, end)
 
 
 def _is_last_word_in(row: sqlite3.Row, end: Record) -> bool:
