@@ -81,11 +81,13 @@ def exited(code=3, *, stderr="", stdout="", logged="", severity=Severity.ERROR, 
     return replace(end, severity=severity, attributes={**end.attributes, **said})
 
 
-def told(*records, batch=1):
+def told(*records, batch=1, restarts=False):
     """The texts of the incidents that are told by themselves, when these records came in this order."""
     with passing_engine(only_mdd()) as engine:
         for start in range(0, len(records), batch):
             engine.post(*records[start : start + batch])
+            if restarts:
+                engine.restart()
         engine.at(20)
         assert engine.books()["slack"].balance == 0
         return sorted(incident.sample.body for incident in engine.incidents() if not incident.root_id)
@@ -117,11 +119,11 @@ def bodies(*records):
     ],
 )
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-@pytest.mark.parametrize("batch", [1, 2])
-def test_an_end_that_a_program_passes_on_is_told_with_the_process_that_died(death, end, order, batch):
+@pytest.mark.parametrize(("batch", "restarts"), [(1, False), (1, True), (2, False)])
+def test_an_end_that_a_program_passes_on_is_told_with_the_process_that_died(death, end, order, batch, restarts):
     both = death, end
 
-    assert told(*(both[index] for index in order), batch=batch) == bodies(death)
+    assert told(*(both[index] for index in order), batch=batch, restarts=restarts) == bodies(death)
 
 
 @pytest.mark.parametrize(
