@@ -11,6 +11,7 @@ import gc
 import math
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -86,15 +87,15 @@ def adopt(settings: Settings, environ: Mapping[str, str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Left:
-    """Folders of runs that are over and that nobody ships, and how many somebody does."""
+    """Folders of runs that are over and that nobody ships, and how many somebody on this machine does."""
 
     abandoned: Sequence[Path]
     shipped: int
 
 
 def _survey(journal_home: Path, receiver: str) -> _Left:
-    """Looks at what is for one receiver."""
-    abandoned, shipped = [], 0
+    """Looks at what is for one receiver; what other machines ship is none of ours."""
+    abandoned, shipped, here = [], 0, socket.gethostname()
     for folder in sorted(journal_home.iterdir()):
         with contextlib.suppress(OSError):  # gone meanwhile
             facts = run_facts(folder)
@@ -104,7 +105,7 @@ def _survey(journal_home: Path, receiver: str) -> _Left:
             if run.lock():
                 run.unlock()
                 abandoned.append(folder)
-            else:
+            elif facts.get("host", here) == here:
                 shipped += 1
     return _Left(abandoned, shipped)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from types import MappingProxyType
 import pytest
 
 from instrumentation.sender import linger
-from instrumentation.sender.folder import RunFolder
+from instrumentation.sender.folder import OFFSETS_FILE, RunFolder
 from instrumentation.settings import Settings
 from tests.servers.otlp_sink import LOGS_PATH, OtlpSink
 
@@ -20,11 +21,12 @@ NO_PROCESS = 4_000_000  # a pid that is never given out on a small machine
 DEADLINE_S = 60.0
 
 
-def left_behind(home: Path, run_id: str, endpoint: str) -> RunFolder:
+def left_behind(home: Path, run_id: str, endpoint: str, host: str = "") -> RunFolder:
     """The folder of a run whose processes are gone, with one record that nobody has."""
     folder = home / run_id
     folder.mkdir(mode=0o700)
-    (folder / "run.json").write_text(json.dumps({"pipeline": "p", "run_id": run_id, "endpoint": endpoint}))
+    facts = {"pipeline": "p", "run_id": run_id, "endpoint": endpoint, "host": host or socket.gethostname()}
+    (folder / "run.json").write_text(json.dumps(facts))
     lines = [
         {"k": "proc", "v": 1, "u": run_id, "p": NO_PROCESS, "pp": 1, "x": "python", "a": [], "py": "3.11.7", "t": 1},
         {"k": "log", "u": 1, "t": time.time_ns(), "n": 40, "g": "g", "m": f"of {run_id}"},
@@ -67,6 +69,18 @@ def test_in_a_long_outage_not_every_run_leaves_a_process_and_one_that_goes_on_ta
 
         assert bodies(sink) == [f"of {name}" for name in names]
         assert list(tmp_path.iterdir()) == []
+
+
+def test_in_a_home_that_machines_share_what_others_ship_is_theirs_and_hinders_nobody(tmp_path: Path) -> None:
+    with OtlpSink() as sink:
+        for number in range(linger.MAX_LINGERING + 1):
+            theirs = left_behind(tmp_path, f"theirs-{number}", sink.url, host="node-17")
+            (theirs.path / OFFSETS_FILE).write_text("{}")  # they are at it
+
+        os.waitpid(start(left_behind(tmp_path, "ours", sink.url), sink), 0)
+
+        assert bodies(sink) == ["of ours"]
+        assert len(list(tmp_path.iterdir())) == linger.MAX_LINGERING + 1
 
 
 def test_what_was_for_another_receiver_is_left_to_its_own(tmp_path: Path) -> None:
