@@ -16,7 +16,7 @@ __all__ = ["RunFolder", "bind_poke", "new_run_id", "run_facts", "unbind_poke"]
 
 LOCK_FILE: Final = ".lock"
 RUN_FILE: Final = "run.json"
-OFFSETS_FILE: Final = "offsets.json"  # written every half second by whoever ships the folder
+OFFSETS_FILE: Final = "offsets.json"  # written by whoever ships the folder, every half minute at the least
 REFUSED_FILE: Final = "refused.jsonl.txt"  # what no receiver takes
 SILENT_ELSEWHERE_S: Final = 120.0  # until a sender on another machine is taken for ended
 
