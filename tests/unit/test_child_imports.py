@@ -12,6 +12,7 @@ from types import ModuleType
 import pytest
 
 from instrumentation.child._pipeline_alerts_child.imports import Watch
+from tests.servers.children import run
 
 
 @pytest.fixture(autouse=True)
@@ -81,3 +82,18 @@ def test_a_module_that_fails_raises_what_it_raises_and_can_be_tried_again(module
     importlib.import_module(module)
 
     assert seen == [12345]
+
+
+def test_a_child_waits_for_no_module_of_the_library_but_two(tmp_path: Path) -> None:
+    program = "import logging, sys; logging.error('a'); print(*sys.modules)"
+
+    alone, under_run = (
+        {
+            name
+            for name in run(program, folder, cwd=tmp_path).out.decode().split()
+            if "_pipeline_alerts_child" not in name
+        }
+        for folder in (None, tmp_path / "run")
+    )
+
+    assert under_run - alone - {"sitecustomize"} == {"_json", "fcntl"}

@@ -1,7 +1,5 @@
 """Starts the child side, once per process: opens the journal, and waits for the program to import what is watched."""
 
-from __future__ import annotations
-
 import atexit
 import os
 import sys
@@ -17,12 +15,12 @@ if TYPE_CHECKING:
 
     from .ends import Reporter
 
-_reporter: Reporter | None = None
-_journal: Journal | None = None  # of this process, or None: not under `run`
+_reporter: "Reporter | None" = None
+_journal: "Journal | None" = None  # of this process, or None: not under `run`
 _place: dict[str, str] = {}  # noted at the start: stages change it, and what reads it is loaded within one, perhaps
 
 
-def start(environ: Mapping[str, str] = os.environ) -> Journal | None:
+def start(environ: "Mapping[str, str]" = os.environ) -> "Journal | None":
     """Opens this process's journal and installs the hooks; returns the journal, or None where there is nothing to do.
 
     Does nothing without a run's folder in the environment or when called again. Never raises.
@@ -66,7 +64,7 @@ def start(environ: Mapping[str, str] = os.environ) -> Journal | None:
     return _journal
 
 
-def start_attached(folder: str) -> Journal | None:
+def start_attached(folder: str) -> "Journal | None":
     """What an environment's `.pth` calls: `start`, after finding the run through the parents if variables are missing.
 
     The variables are set again for this process's own children, which often inherit what is left of the environment.
@@ -82,7 +80,7 @@ def start_attached(folder: str) -> Journal | None:
     return start()
 
 
-def _named_stages(named: str) -> dict[str, Any]:
+def _named_stages(named: str) -> "dict[str, Any]":
     from .named import wanted, watch_main
 
     watch_main(named)
@@ -100,12 +98,12 @@ def _let_opentelemetry_start_us() -> None:
         os.environ["PYTHONPATH"] = os.pathsep.join([path, folder] if path else [folder])
 
 
-def journal() -> Journal | None:
+def journal() -> "Journal | None":
     """The journal that `start` opened in this process, or None."""
     return _journal
 
 
-def _ends() -> Reporter:
+def _ends() -> "Reporter":
     """The reporter of this process's ends; not imported before something can end."""
     global _reporter  # noqa: PLW0603 - one per process is the point
     if _reporter is None:
@@ -119,7 +117,7 @@ def _watch_interpreter(opened: Journal) -> None:
     """What `Reporter.watch_interpreter` does, for processes of which most end without anything to report."""
     previous = sys.unraisablehook
 
-    def unraisablehook(unraisable: Any, /) -> Any:
+    def unraisablehook(unraisable: "Any", /) -> "Any":
         try:
             _ends().unraisable(unraisable)
         except Exception:
@@ -139,7 +137,7 @@ def _watch_interpreter(opened: Journal) -> None:
     atexit.register(at_exit)
 
 
-def _watch_logging(logging: ModuleType, opened: Journal, environ: Mapping[str, str]) -> None:
+def _watch_logging(logging: "ModuleType", opened: Journal, environ: "Mapping[str, str]") -> None:
     from . import hook
 
     opened.allocate_reserve()
@@ -148,13 +146,13 @@ def _watch_logging(logging: ModuleType, opened: Journal, environ: Mapping[str, s
     _ends().logging = logging
 
 
-def _watch_loguru(opened: Journal, environ: Mapping[str, str]) -> None:
+def _watch_loguru(opened: Journal, environ: "Mapping[str, str]") -> None:
     from . import hook, loguru_records
 
     encoder = _ends().encoder()
     floor = hook.floor_of(sys.modules["logging"], environ.get(names.ENV_LEVEL, ""))
 
-    def keep(record: Any) -> None:
+    def keep(record: "Any") -> None:
         if record.levelno >= floor:
             own = opened.owns(record.process)
             opened.append(encoder.line(record, opened.next_number(), own), record.levelno)
@@ -162,19 +160,19 @@ def _watch_loguru(opened: Journal, environ: Mapping[str, str]) -> None:
     loguru_records.watch(sys.modules["loguru._handler"], keep)
 
 
-def _watch_kills(module: ModuleType, opened: Journal) -> None:
+def _watch_kills(module: "ModuleType", opened: Journal) -> None:
     from .kills import watch
 
     watch(module, opened, lambda: _ends().encoder().context)
 
 
-def _watch_prefect(module: ModuleType, opened: Journal) -> None:
+def _watch_prefect(module: "ModuleType", opened: Journal) -> None:
     from .prefect_runs import watch
 
     watch(module, opened, _ends().encoder().context)
 
 
-def _watch_pools(module: ModuleType) -> None:
+def _watch_pools(module: "ModuleType") -> None:
     from .carrying import carry
 
     carry(module, _ends().encoder().context)

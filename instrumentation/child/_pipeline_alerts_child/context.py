@@ -1,7 +1,5 @@
 """Where in the run a record was made: trace, span and stage, read from what the program loaded. Imports nothing."""
 
-from __future__ import annotations
-
 import os
 import sys
 
@@ -27,7 +25,7 @@ class Context:
         has_moved: whether the process is, or was, elsewhere than at its start.
     """
 
-    def __init__(self, environ: os._Environ[str] | dict[str, str] = os.environ) -> None:
+    def __init__(self, environ: "os._Environ[str] | dict[str, str]" = os.environ) -> None:
         self._at_start = parse_traceparent(environ.get(names.ENV_TRACEPARENT, "")), environ.get(names.ENV_STAGE, "")
         self._steps: dict[int, str] = {}  # by span id, as OpenTelemetry has it: the stage, ready to be said
         self._ended: list[int] = []
@@ -91,7 +89,7 @@ class Context:
         return (_span(*found) if found else self._trace) + self._current_stage()
 
     @staticmethod
-    def _current_span() -> Any:
+    def _current_span() -> "Any":
         """OpenTelemetry's current span's context; None outside of any."""
         try:
             if OPENTELEMETRY in _modules:
@@ -102,7 +100,7 @@ class Context:
         return None
 
     @staticmethod
-    def _current_trace() -> tuple[str, str] | None:
+    def _current_trace() -> "tuple[str, str] | None":
         try:
             if STAGES in _modules:
                 found: tuple[str, str] | None = _modules[STAGES].current_trace()

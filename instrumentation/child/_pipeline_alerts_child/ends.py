@@ -4,8 +4,6 @@ Only looks: `sys.excepthook` and `threading.excepthook` stay what the program ma
 same. What dies without running any more code (signals, `os._exit`) is the parent's to report.
 """
 
-from __future__ import annotations
-
 import atexit
 import sys
 import time
@@ -32,14 +30,14 @@ class Reporter:
         place: where in the run this process was when it started, as `names.PLACE` of its environment said then.
     """
 
-    def __init__(self, journal: Callable[[], Journal | None], place: dict[str, str]) -> None:
+    def __init__(self, journal: "Callable[[], Journal | None]", place: dict[str, str]) -> None:
         self._journal = journal
         self._place = place
         self.logging: ModuleType | None = None
         self._encoder: Encoder | None = None
         self._ended_main: BaseException | None = None  # told already; only what `sys` keeps alive anyway
 
-    def encoder(self) -> Encoder:
+    def encoder(self) -> "Encoder":
         """The encoder of this process; imported when first needed."""
         if self._encoder is None:
             from .context import Context
@@ -53,20 +51,20 @@ class Reporter:
         atexit.register(self.at_exit)
         previous = sys.unraisablehook
 
-        def unraisablehook(unraisable: Any, /) -> Any:
+        def unraisablehook(unraisable: "Any", /) -> "Any":
             self.unraisable(unraisable)
             return previous(unraisable)
 
         sys.unraisablehook = unraisablehook
 
-    def unraisable(self, unraisable: Any) -> None:
+    def unraisable(self, unraisable: "Any") -> None:
         """An exception that Python only prints, because nobody is there to catch it."""
         try:
             self.uncaught(unraisable.exc_value, "uncaught in %s: %s: %s", _name(unraisable.object))
         except Exception:
             pass
 
-    def watch_threads(self, threading: Any) -> None:
+    def watch_threads(self, threading: "Any") -> None:
         """Exceptions that end a thread, whatever `threading.excepthook` is by then; and the main thread's end early.
 
         At exit Python first waits for the other threads, which can take hours: its own list of calls before that wait
@@ -75,10 +73,10 @@ class Reporter:
         make = getattr(threading, "_make_invoke_excepthook", None)
         if make is not None:
 
-            def make_invoke_excepthook() -> Any:
+            def make_invoke_excepthook() -> "Any":
                 invoke = make()
 
-                def invoke_excepthook(thread: Any) -> Any:
+                def invoke_excepthook(thread: "Any") -> "Any":
                     try:
                         self.uncaught(sys.exc_info()[1], "uncaught in thread %s: %s: %s", thread.name)
                     except Exception:
@@ -92,11 +90,11 @@ class Reporter:
         if register is not None:
             register(self._main_ended)
 
-    def watch_processes(self, util: Any) -> None:
+    def watch_processes(self, util: "Any") -> None:
         """Exceptions that end a multiprocessing child: its last function runs while they are on their way."""
         original = util._exit_function  # noqa: SLF001 - called while the exception passes
 
-        def exit_function(*args: Any, **kwargs: Any) -> Any:
+        def exit_function(*args: "Any", **kwargs: "Any") -> "Any":
             try:
                 error = sys.exc_info()[1]
                 trace = getattr(error, "__traceback__", None)
@@ -108,7 +106,7 @@ class Reporter:
 
         util._exit_function = exit_function  # noqa: SLF001 - the same
 
-    def uncaught(self, error: BaseException | None, template: str, *where: str, level: int = names.ERROR) -> None:
+    def uncaught(self, error: "BaseException | None", template: str, *where: str, level: int = names.ERROR) -> None:
         """Writes the record of an exception that nobody caught. `SystemExit` is not one."""
         journal = self._journal()
         if error is None or isinstance(error, SystemExit) or journal is None:

@@ -1,7 +1,5 @@
 """An exception as the `e` field of a journal line: qualified type, `str()`, and the whole chain as Python prints it."""
 
-from __future__ import annotations
-
 from .values import MAX_TEXT_CHARS, describe, quote
 
 MAX_TRACE_CHARS = 262_144  # of a stack trace; cut in the middle, because the cause and the last frame stand at its ends

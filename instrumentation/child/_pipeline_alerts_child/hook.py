@@ -4,8 +4,6 @@ A handler on root would miss `propagate=False`, die by `handlers.clear()`, and t
 that costs the user their console.
 """
 
-from __future__ import annotations
-
 import sys
 
 from . import names
@@ -22,11 +20,11 @@ if TYPE_CHECKING:
 _MARK = "_pipeline_alerts_journal"
 _PRIVATE = "wandb"
 
-left_out: Callable[[Any], bool] | None = None  # tells a record that was kept before it came to `logging`
+left_out: "Callable[[Any], bool] | None" = None  # tells a record that was kept before it came to `logging`
 
 
 def install(
-    logging: ModuleType, journal: Journal, encoder: Encoder, floor: int = 0, *, keeps_private: bool = False
+    logging: "ModuleType", journal: "Journal", encoder: "Encoder", floor: int = 0, *, keeps_private: bool = False
 ) -> None:
     """Wraps the `logging` module's dispatch, once; does nothing to a module of that name that is not the real one.
 
@@ -45,7 +43,7 @@ def install(
     loud = floor if keeps_private else names.WARNING
     write, owns, numbers, encode, modules = journal.write, journal.owns, journal.numbers, encoder.encode, sys.modules
 
-    def callHandlers(self: Any, record: Any) -> Any:  # noqa: N802 - the method that it stands for
+    def callHandlers(self: "Any", record: "Any") -> "Any":  # noqa: N802 - the method that it stands for
         # Before the original: a handler may end the process.
         try:
             level = record.levelno
@@ -66,7 +64,7 @@ def install(
     stand_in(logging.Logger, callHandlers)
 
 
-def floor_of(logging: ModuleType, wanted: str) -> int:
+def floor_of(logging: "ModuleType", wanted: str) -> int:
     """A level by its number or name; 0 for one that there is not."""
     if wanted.isdigit():
         return int(wanted)
@@ -74,13 +72,13 @@ def floor_of(logging: ModuleType, wanted: str) -> int:
     return level if isinstance(level, int) else 0
 
 
-def dispatch_of(logging: ModuleType) -> Any:
+def dispatch_of(logging: "ModuleType") -> "Any":
     """`Logger.callHandlers` of the module as it is; None if it is not the `logging` that we know."""
     original = getattr(getattr(logging, "Logger", None), "callHandlers", None)
     return original if hasattr(original, "__code__") else None
 
 
-def stand_in(owner: Any, function: Any) -> None:
+def stand_in(owner: "Any", function: "Any") -> None:
     """Puts a function in the place of a class's method of that name, which nobody can tell from it.
 
     `logging` skips frames of its own file when it looks for the caller, and when it prints where a handler failed. In a
@@ -101,13 +99,13 @@ def _is_private(name: str) -> bool:
     return name == _PRIVATE or name.startswith(_PRIVATE + ".")
 
 
-def installed(logging: ModuleType) -> Journal | None:
+def installed(logging: "ModuleType") -> "Journal | None":
     """The journal that the module's records go to, or None."""
     found: Journal | None = getattr(logging.Logger.callHandlers, _MARK, None)
     return found
 
 
-def _on_one_line(code: CodeType) -> dict[str, Any]:
+def _on_one_line(code: "CodeType") -> "dict[str, Any]":
     """The code's line table with everything on its first line and without columns (CPython, Objects/*_notes.txt)."""
     size = len(code.co_code)
     if sys.version_info >= (3, 11):

@@ -3,8 +3,6 @@
 Importing `logging` ourselves would cost every child 12 ms, and hide a script's own module of that name.
 """
 
-from __future__ import annotations
-
 import sys
 
 TYPE_CHECKING = False  # the real one costs every child the import of typing
@@ -22,7 +20,7 @@ class Watch:
         again: the name among them that may be loaded again, and is looked at each time.
     """
 
-    def __init__(self, wanted: dict[str, Callable[[ModuleType], None]], again: str = "") -> None:
+    def __init__(self, wanted: "dict[str, Callable[[ModuleType], None]]", again: str = "") -> None:
         self._wanted = wanted
         self._again = again
         for name in list(wanted):
@@ -31,7 +29,7 @@ class Watch:
         if wanted:
             sys.meta_path.insert(0, self)
 
-    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
+    def find_spec(self, fullname: str, path: "Any" = None, target: "Any" = None) -> "Any":
         if fullname not in self._wanted:
             return None
         finders = list(sys.meta_path)
@@ -48,7 +46,7 @@ class Watch:
                 return spec
         return None
 
-    def _run(self, name: str, module: ModuleType) -> None:
+    def _run(self, name: str, module: "ModuleType") -> None:
         action = self._wanted.get(name) if name == self._again else self._wanted.pop(name, None)
         try:
             if not self._wanted and self in sys.meta_path:
@@ -60,18 +58,18 @@ class Watch:
 
 
 class _Loader:
-    def __init__(self, loader: Any, watch: Watch, name: str) -> None:
+    def __init__(self, loader: "Any", watch: "Watch", name: str) -> None:
         self._loader = loader
         self._watch = watch
         self._name = name
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> "Any":
         return getattr(self._loader, name)  # `python -m` asks for the code, others for the source
 
-    def create_module(self, spec: Any) -> Any:
+    def create_module(self, spec: "Any") -> "Any":
         return self._loader.create_module(spec)
 
-    def exec_module(self, module: Any) -> None:
+    def exec_module(self, module: "Any") -> None:
         # The module must look as if nobody had watched.
         module.__spec__.loader = module.__loader__ = self._loader
         self._loader.exec_module(module)

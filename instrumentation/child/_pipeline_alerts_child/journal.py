@@ -4,9 +4,6 @@ No lock anywhere: O_APPEND puts concurrent lines one after the other; a lock cou
 fork left behind, or by the code that a signal handler interrupted.
 """
 
-from __future__ import annotations
-
-import errno
 import fcntl
 import itertools
 import os
@@ -48,7 +45,7 @@ class Journal:
         rewrite: the program's own redaction of every line; None without one.
     """
 
-    def __init__(self, folder: str, poke_path: str | None = None) -> None:
+    def __init__(self, folder: str, poke_path: "str | None" = None) -> None:
         self.folder = os.path.abspath(folder)
         self.poke_path = poke_path
         self.rewrite: Callable[[str], str] | None = None
@@ -140,7 +137,9 @@ class Journal:
                     self._mend()
                 missing = len(data) - _write(self._fd, data)
             except OSError as error:
-                if error.errno != errno.EBADF or not again or not self._reopen():
+                from errno import EBADF
+
+                if error.errno != EBADF or not again or not self._reopen():
                     break
             if not missing:
                 return True
@@ -169,7 +168,9 @@ class Journal:
         self._torn = written != len(said)
         if self._torn:
             self._losses.extend(claimed)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            from errno import ENOSPC
+
+            raise OSError(ENOSPC, os.strerror(ENOSPC))
         self._note_lost()
 
     def _lost_record(self, count: int) -> bytes:

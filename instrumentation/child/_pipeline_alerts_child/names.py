@@ -1,7 +1,5 @@
 """What the supervising parent and its children agree on: names of variables and of files. Constants only."""
 
-from __future__ import annotations
-
 # The environment of a child.
 ENV_RUN_FOLDER = "PIPELINE_ALERTS_JOURNAL_DIR_RUN"  # the run's folder: journals go there; without it nothing happens
 ENV_POKE = "PIPELINE_ALERTS_POKE"  # path of a UNIX datagram socket, woken for every record of ERROR or above

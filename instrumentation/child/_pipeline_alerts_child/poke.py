@@ -3,8 +3,6 @@
 Opened per poke, because an inherited descriptor is lost by `close_fds`, or reused for a file of the program's.
 """
 
-from __future__ import annotations
-
 
 def poke(path: str) -> None:
     """Sends the byte if somebody can take it now; the parent looks by itself every 250 ms otherwise."""

@@ -4,8 +4,6 @@ Most of a call's text never changes, so it is kept per call site. Redaction is l
 program waits for `Encoder.encode`, so what plain calls need is written out there, without calls of our own.
 """
 
-from __future__ import annotations
-
 import sys
 import time
 from _thread import get_ident
@@ -44,11 +42,11 @@ class Encoder:
         self._sites = _Sites()
         self._busy: set[int] = set()
 
-    def line(self, record: Any, number: int, own: bool = True) -> str:
+    def line(self, record: "Any", number: int, own: bool = True) -> str:
         """The record's line as text, without its end. Arguments as for `encode`."""
         return self.encode(record, number, own)[:-1].decode("ascii")
 
-    def encode(self, record: Any, number: int, own: bool) -> bytes:
+    def encode(self, record: "Any", number: int, own: bool) -> bytes:
         """The record's line, ready to be written.
 
         Args:
@@ -98,7 +96,7 @@ class Encoder:
         except Exception as error:
             return _least(record, number, error).encode("ascii")
 
-    def _outside(self, work: Callable[..., Any], *given: object) -> Any:
+    def _outside(self, work: "Callable[..., Any]", *given: object) -> "Any":
         """Runs code that calls the program's own `__str__`, which may log the very object that is being described."""
         thread = get_ident()  # not the record's, which can come from a queue, or be switched off
         if thread in self._busy:
@@ -147,7 +145,7 @@ def _word(value: object) -> str:
     return value if type(value) is str else describe(value)
 
 
-def _formatted(template: object, args: object, words: Callable[[object], str]) -> tuple[str, str]:
+def _formatted(template: object, args: object, words: "Callable[[object], str]") -> tuple[str, str]:
     """The message, and its template if it had arguments; or the template, and the arguments if they do not fit."""
     if type(template) is not str:
         template = words(template)
@@ -170,7 +168,7 @@ def _type_only(value: object) -> str:
     return value if type(value) is str else "<%s>" % type(value).__name__
 
 
-def _rest(fields: dict[str, Any], words: Callable[[object], str]) -> str:
+def _rest(fields: "dict[str, Any]", words: "Callable[[object], str]") -> str:
     said = ""
     if fields["exc_info"] or fields["exc_text"]:
         from .failures import failure  # most programs never need it, and every child would wait for it

@@ -3,8 +3,6 @@
 `faulthandler` writes them from C, so also while the interpreter is stuck in compiled code. Nothing is printed.
 """
 
-from __future__ import annotations
-
 import os
 
 from . import names

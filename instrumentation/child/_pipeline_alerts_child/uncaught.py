@@ -1,7 +1,5 @@
 """The record of an exception that nobody caught, as a line of the journal."""
 
-from __future__ import annotations
-
 import sys
 import time
 
@@ -17,7 +15,9 @@ _LEVEL_NAMES = {names.WARNING: "WARNING", names.ERROR: "ERROR", names.CRITICAL: 
 _NOWHERE = "uncaught"  # the logger of an exception without a frame, such as a syntax error
 
 
-def line(context: Context, number: int, error: BaseException, template: str, where: tuple[str, ...], level: int) -> str:
+def line(
+    context: "Context", number: int, error: BaseException, template: str, where: tuple[str, ...], level: int
+) -> str:
     """The line: its logger and code location are those of the raise site.
 
     Args:

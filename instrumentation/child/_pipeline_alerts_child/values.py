@@ -4,8 +4,6 @@ Text is ASCII with escapes, so that a line is the same in every locale; lone sur
 a visible backslash escape, because strict readers refuse them.
 """
 
-from __future__ import annotations
-
 TYPE_CHECKING = False  # the real one costs every child the import of typing
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,7 +137,7 @@ def _numpy_item(value: object) -> object:
 PLAIN = frozenset((str, int, float, bool, type(None)))  # what is formatted without a word of the program's own
 _SEQUENCES = (list, tuple, set, frozenset)
 _CONTAINERS = (dict, *_SEQUENCES)
-_SCALARS: dict[type, Callable[[Any], str]] = {
+_SCALARS: "dict[type, Callable[[Any], str]]" = {
     str: quote,
     int: _int,
     float: _float,
