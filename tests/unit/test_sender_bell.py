@@ -17,6 +17,8 @@ MOST_OF_SELECT = 1024
 @pytest.fixture
 def _many_files() -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= hard < 2 * MOST_OF_SELECT:
+        pytest.skip(f"no process may open more than {hard} files here")
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(4 * MOST_OF_SELECT, hard), hard))
     opened = [os.open(os.devnull, os.O_RDONLY)]
     while opened[-1] < MOST_OF_SELECT:
