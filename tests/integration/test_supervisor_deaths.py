@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from tests.servers.receiver import Receiver
-from tests.servers.shipping import environ_towards, wait_until_shipped
+from tests.servers.shipping import environ_towards
+from tests.servers.supervised import run_until_told
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-RUN = (sys.executable, "-m", "alert_bridge.cli", "run", "--pipeline", "p", "--")
-TIMEOUT_S = 120
 WARNING = 13  # severity number
 
 # A stage that starts a process by a shell, as ensembles do; the process ends itself the hard way.
 PARENT = """
-import logging, subprocess, sys
+import logging, os, subprocess, sys, time
 from instrumentation import stage
 logging.basicConfig(level=logging.INFO)
 with stage("train"):
     logging.info("in train")
     subprocess.run(["sh", "-c", '"$0" child.py; exit 0', sys.executable])
+while not os.path.exists("told"): time.sleep(0.05)
 """
 SPEAKING_CHILD = """
 import logging, os, signal
@@ -39,10 +37,15 @@ SILENT_CHILD = "import logging, os, signal; os.kill(os.getpid(), signal.SIGKILL)
 def run_parent_of(child: str, receiver: Receiver, folder: Path) -> None:
     (folder / "parent.py").write_text(PARENT)
     (folder / "child.py").write_text(child)
-    environ = environ_towards(receiver, folder / "state")
-    done = subprocess.run([*RUN, sys.executable, "parent.py"], env=environ, cwd=folder, timeout=TIMEOUT_S, check=False)
-    assert done.returncode == 0
-    wait_until_shipped(environ)
+    environ = environ_towards(receiver, folder)
+    run_until_told(
+        environ,
+        receiver,
+        lambda record: record.event_name == "pipeline.process.died",
+        "--",
+        sys.executable,
+        "parent.py",
+    )
 
 
 def the_one(receiver: Receiver, *, event: str = "", body: str = "") -> LogRecord:
