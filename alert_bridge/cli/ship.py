@@ -16,7 +16,12 @@ __all__ = ["command"]
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
-    "--within", type=DURATION, default=60.0, metavar="TIME", show_default="1m", help="Give up after this long."
+    "--within",
+    type=DURATION,
+    default=60.0,
+    metavar="TIME",
+    show_default="1m",
+    help="Give a run up after this long, and the others soon if none of it was taken.",
 )
 def command(folder: Path, within: float) -> None:
     """Send the journals in DIR: a run's folder, or the folder of many. Sending twice delivers once.
@@ -31,19 +36,21 @@ def command(folder: Path, within: float) -> None:
     settings = Settings.from_environ(os.environ)
     for problem in settings.problems:
         click.echo(f"pipeline-alerts: {problem}", err=True)
-    is_left = False
+    is_left = is_hopeless = False
     for run in _runs(folder):
         try:
-            report = ship_folder(run, settings, within)
+            report = ship_folder(run, settings, 0.0 if is_hopeless else within)
         except ValueError as error:
             raise UsageError(f"{error}; nothing was sent") from error
         if report is None:
             click.echo(f"{run.name}: another process is sending it")
             is_left = True
         elif report.is_complete:
+            is_hopeless = False
             aside = f", {report.refused} refused (see {run / 'refused.jsonl.txt'})" if report.refused else ""
             click.echo(f"{run.name}: {report.accepted} sent{aside}")
         else:
+            is_hopeless = not report.accepted and (is_hopeless or bool(report.trouble))
             reason = f": {report.trouble}" if report.trouble else ""
             click.echo(f"{run.name}: {report.accepted} sent, {report.bytes_left} bytes left{reason}")
             is_left = True
