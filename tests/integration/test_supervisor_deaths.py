@@ -12,6 +12,7 @@ from tests.servers.shipping import environ_towards
 from tests.servers.supervised import run_until_told
 
 WARNING = 13  # severity number
+DIED = "pipeline.process.died"
 
 # A stage that starts a process by a shell, as ensembles do; the process ends itself the hard way.
 PARENT = """
@@ -67,7 +68,7 @@ def test_a_death_is_told_in_the_span_and_stage_of_the_last_record_of_the_process
 ) -> None:
     run_parent_of(SPEAKING_CHILD, receiver, tmp_path)
 
-    died, last = the_one(receiver, event="pipeline.process.died"), the_one(receiver, body="epoch 7")
+    died, last = the_one(receiver, event=DIED), the_one(receiver, body="epoch 7")
     assert (died.trace_id, died.span_id) == (last.trace_id, last.span_id)
     assert (said(died, "cicd.pipeline.task.name"), said(died, "pipeline.model.name")) == ("epoch", "dry_river")
     assert said(died, "pipeline.process.last_records").endswith("epoch 7")
@@ -78,26 +79,28 @@ def test_a_process_that_died_without_a_word_is_told_in_the_span_that_it_was_star
 ) -> None:
     run_parent_of(SILENT_CHILD, receiver, tmp_path)
 
-    died, started_in = the_one(receiver, event="pipeline.process.died"), the_one(receiver, body="in train")
+    died, started_in = the_one(receiver, event=DIED), the_one(receiver, body="in train")
     assert (died.trace_id, died.span_id) == (started_in.trace_id, started_in.span_id)
     assert said(died, "cicd.pipeline.task.name") == "train"
 
 
 def test_a_process_that_the_program_itself_kills_is_no_alarm(receiver: Receiver, tmp_path: Path) -> None:
     program = (
-        "import subprocess, sys\n"
+        "import os, subprocess, sys, time\n"
         "command = 'import logging, sys; print(flush=True); sys.stdin.read()'\n"
         "child = subprocess.Popen([sys.executable, '-c', command], stdin=subprocess.PIPE, stdout=subprocess.PIPE)\n"
         "child.stdout.readline()\n"
         "child.kill()\n"
-        "child.wait()"
+        "child.wait()\n"
+        "while not os.path.exists('told'): time.sleep(0.05)"
     )
-    environ = environ_towards(receiver, tmp_path / "state")
+    said = f"{Path(sys.executable).name} was ended by SIGKILL, which the program itself sent"
 
-    done = subprocess.run([*RUN, sys.executable, "-c", program], env=environ, timeout=TIMEOUT_S, check=False)
-    wait_until_shipped(environ)
+    run_until_told(
+        environ_towards(receiver, tmp_path), receiver, lambda record: record.body.string_value == said,
+        "--", sys.executable, "-c", program,
+    )  # fmt: skip
 
-    assert done.returncode == 0
-    told = the_one(receiver, body=f"{Path(sys.executable).name} was ended by SIGKILL, which the program itself sent")
+    told = the_one(receiver, body=said)
     assert told.severity_number == WARNING
     assert max(record.severity_number for record in receiver.records()) == WARNING
