@@ -112,6 +112,7 @@ class _Run:
 
     def __init__(self, settings: Settings, redact: Callable[[str], str] | None = None) -> None:
         from instrumentation import git
+        from instrumentation.naming import working_folder
         from instrumentation.revision import find_repository, git_revision
         from instrumentation.sender import linger
         from instrumentation.sender.folder import bind_poke, new_run_id
@@ -119,7 +120,6 @@ class _Run:
         from instrumentation.sender.opening import open_run
         from instrumentation.sender.own_redaction import load
         from instrumentation.sender.sender import Sender
-        from instrumentation.supervisor.naming import working_folder
 
         self.pid = os.getpid()
         self.pipeline = settings.pipeline or _script_name()
@@ -242,7 +242,7 @@ class _Run:
 
 
 def _script_name() -> str:
-    from instrumentation.supervisor.naming import name_of
+    from instrumentation.naming import name_of
 
     script = sys.argv[0] if sys.argv and sys.argv[0] not in {"", "-c", "-m"} else ""
     return name_of(["python", script]) if script else DEFAULT_PIPELINE

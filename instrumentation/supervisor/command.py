@@ -75,8 +75,8 @@ def run(arguments: Arguments, environ: Mapping[str, str] = os.environ) -> NoRetu
 
 
 def _run_within(arguments: Arguments, environ: Mapping[str, str]) -> NoReturn:
+    from instrumentation.naming import name_of
     from instrumentation.supervisor.inner import run_within
-    from instrumentation.supervisor.naming import name_of
 
     command = arguments.program
     try:

@@ -17,6 +17,7 @@ from typing import Final
 from instrumentation.child._pipeline_alerts_child import names as contract
 from instrumentation.child._pipeline_alerts_child.context import parse_traceparent
 from instrumentation.child._pipeline_alerts_child.journal import Journal
+from instrumentation.naming import name_of, working_folder
 from instrumentation.revision import git_revision
 from instrumentation.sender.folder import RunFolder, bind_poke, new_run_id
 from instrumentation.sender.opening import open_run
@@ -24,7 +25,6 @@ from instrumentation.settings import Settings, resource_of
 from instrumentation.supervisor.attachment import announce_run
 from instrumentation.supervisor.bystander import Bystander
 from instrumentation.supervisor.memory import OomWatch
-from instrumentation.supervisor.naming import name_of, working_folder
 from instrumentation.supervisor.output import Output
 from instrumentation.supervisor.spawning import NotStarted, Program, become_subreaper, block_signals
 

@@ -10,6 +10,7 @@ from typing import Final
 from instrumentation import attributes as names
 from instrumentation import events
 from instrumentation.moments import now_ns_after
+from instrumentation.naming import name_of
 from instrumentation.redaction import scrub_arguments
 from instrumentation.supervisor.descendants import Death, Unreached
 from instrumentation.supervisor.ending import CRITICAL, ERROR, INFO, WARNING, Ending, describe_seconds
@@ -17,7 +18,6 @@ from instrumentation.supervisor.launch import Launch
 from instrumentation.supervisor.leftovers import Leftover
 from instrumentation.supervisor.listening import Place
 from instrumentation.supervisor.memory import Memory
-from instrumentation.supervisor.naming import name_of
 from instrumentation.supervisor.output import Tails
 
 __all__ = ["Teller"]

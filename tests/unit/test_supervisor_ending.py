@@ -6,9 +6,9 @@ import signal
 
 import pytest
 
+from instrumentation.naming import name_of
 from instrumentation.supervisor.ending import CRITICAL, ERROR, INFO, WARNING, Ending, describe_seconds
 from instrumentation.supervisor.memory import Memory
-from instrumentation.supervisor.naming import name_of
 from instrumentation.supervisor.output import last_lines
 
 
@@ -90,7 +90,8 @@ def test_somebodys_wish_is_no_crash() -> None:
         (["./run.sh", "-m"], "run_folder"),
         (["bash", "monthly_run.sh"], "monthly_run"),
         (["papermill", "a.ipynb"], "papermill"),
-        (["bash", "monthly"], "monthly"),
+        (["bash", "01_monthly"], "01_monthly"),
+        (["python", "/data/month=561/fit"], "fit"),
         (["nice", "-n", "5", "python3", "train.py"], "train"),
         (["env", "MONTH=561", "python", "-W", "ignore", "train.py"], "train"),
         (["timeout", "5m", "python", "-X", "dev", "-m", "views.train"], "views.train"),

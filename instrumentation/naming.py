@@ -18,6 +18,7 @@ _BEFORE_OTHERS: Final = _SHELLS | {
 _SCRIPTS: Final = frozenset({".py", ".sh"})
 _SAYS_NOTHING: Final = frozenset({"main", "run", "__main__", "app", "start", "job"})
 _TEXT_FOLLOWS: Final = re.compile(r"-[A-Za-z]*c")  # `-c`, `-lc`
+_NO_PROGRAM: Final = re.compile(r"-|[\d.]+[smhd]?$|\w+=|(?:run|exec)$")  # an option, `5m`, `MONTH=561`, as in `uv run`
 _VERSION: Final = re.compile(r"[\d.]*$")
 _SHELL_WORD: Final = re.compile(r"[^\s;&|()<>\"']+")
 
@@ -44,18 +45,17 @@ def _run_by(command: Sequence[str]) -> str:
     first = command[0]
     if _program(first) not in _BEFORE_OTHERS:
         return first
-    latest, others = first, []
+    latest, other = first, ""
     for before, word in pairwise(command):
-        is_of_option = before.startswith("-")
         if _TEXT_FOLLOWS.fullmatch(before):
             return (_run_in_text(word) if _program(latest) in _SHELLS else "") or latest
         if before == "-m" or (Path(word).suffix in _SCRIPTS and not word.startswith("-")):
             return word
         if _program(word) in _BEFORE_OTHERS:
             latest = word
-        elif not is_of_option and not word.startswith("-") and "=" not in word and word not in {"run", "exec"}:
-            others.append(word)
-    return next((word for word in others if not word[:1].isdigit()), latest)
+        elif not other and not before.startswith("-") and not _NO_PROGRAM.match(word):
+            other = word
+    return other or latest
 
 
 def _run_in_text(text: str) -> str:
