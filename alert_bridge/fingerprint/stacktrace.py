@@ -35,7 +35,6 @@ _TYPE = re.compile(
 )
 _MEMBER = re.compile(r"\s*\+(?:-\+)?-{3,} (?:\d{1,6}|\.\.\.) -{3,}$")
 _MEMBERS_END = re.compile(r"\s*\+-{3,}$")
-_MARKERS = frozenset(" ~^")
 
 
 @dataclass(frozen=True, slots=True)
