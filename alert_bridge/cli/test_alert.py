@@ -23,10 +23,10 @@ from alert_bridge.settings import secret, setting
 from alert_bridge.store.control.reader import SqliteControlReader, open_reader
 from alert_bridge.store.interface import Delivery
 from instrumentation import attributes as names
+from instrumentation.settings import DEFAULT_ENDPOINT
 
 __all__ = ["command"]
 
-DEFAULT_ENDPOINT: Final = "http://127.0.0.1:4318"
 DEADLINE_S: Final = 15.0
 POLL_S: Final = 0.1
 
