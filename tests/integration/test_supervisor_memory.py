@@ -13,7 +13,7 @@ import pytest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from tests.servers.receiver import Receiver
-from tests.servers.shipping import environ_towards
+from tests.servers.shipping import environ_towards, wait_for_record
 
 # One after the other: a kill for memory is seen on the whole machine.
 pytestmark = pytest.mark.xdist_group("out of memory")
@@ -39,22 +39,31 @@ PYTHON = Path(sys.executable).name
 TIMEOUT_S = 120
 LIMIT_BYTES = 160 << 20
 EATS = "held = []\nwhile True: held.append(bytearray(1 << 20))"
-SLOWLY = f"import time\n{EATS}; time.sleep(0.01)"  # a worker that is gone before it was seen is nobody
+# Below the program. How one died that was not seen before is not known; and the program goes on until it is told, for
+# at its end there is less than a second to hear of others.
+BELOW = f"""
+import logging, os, time
+logging.warning("seen?")
+while not os.path.exists("seen"): time.sleep(0.05)
+{EATS}
+"""
+UNTIL_TOLD = "while not os.path.exists('told'): time.sleep(0.05)"
 PARENT = f"""
-import subprocess, sys
-code = subprocess.run([sys.executable, "-c", {EATS!r}]).returncode
+import os, subprocess, sys, time
+code = subprocess.run([sys.executable, "-c", {BELOW!r}]).returncode
+{UNTIL_TOLD}
 sys.exit(1 if code else 0)
 """
 POOL = f"""
-import concurrent.futures, logging, sys
+import concurrent.futures, os, sys, time
 def eat(_):
-    logging.warning("eating")
-    exec({SLOWLY!r})
+    exec({BELOW!r}, {{}})
 if __name__ == "__main__":
     with concurrent.futures.ProcessPoolExecutor(1) as pool:
         try:
             pool.submit(eat, 1).result()
         except concurrent.futures.process.BrokenProcessPool:
+            {UNTIL_TOLD}
             sys.exit(4)
 """
 
@@ -112,17 +121,26 @@ def run(
     group: Path | None = None,
     view: str = "",
     command: Sequence[str] = RUN,
+    below: int = 0,
 ) -> subprocess.CompletedProcess[bytes]:
+    """Runs a program, in a control group and with a view of its own; until so many deaths below it are told."""
     (folder / "program.py").write_text(source)
     environ = environ_towards(receiver, folder / "state")
     into = f"echo $$ > {group}/cgroup.procs && " if group else ""
     if view:
         contained = f'{view.format(CGROUPS)} || exit {NO_VIEW_EXIT_CODE}; exec "$@"'
         into += f"exec unshare --cgroup --mount sh -c '{contained}' sh "
-    return subprocess.run(
-        ["sh", "-c", f'{into}"$@"' if view else f'{into}exec "$@"', "sh", *command, sys.executable, "program.py"],
-        env=environ, cwd=folder, capture_output=True, timeout=TIMEOUT_S,
-    )  # fmt: skip
+    words = ["sh", "-c", f'{into}"$@"' if view else f'{into}exec "$@"', "sh", *command, sys.executable, "program.py"]
+    with subprocess.Popen(
+        words, env=environ, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:  # fmt: skip
+        if below:
+            wait_for_record(receiver, lambda record: record.body.string_value == "seen?")
+            (folder / "seen").touch()
+            deaths(receiver, below)
+            (folder / "told").touch()
+        stdout, stderr = process.communicate(timeout=TIMEOUT_S)
+    return subprocess.CompletedProcess(words, process.returncode, stdout, stderr)
 
 
 def deaths(receiver: Receiver, count: int) -> dict[str, LogRecord]:
@@ -184,7 +202,7 @@ def test_a_kill_within_a_container_is_seen_though_its_group_has_another_name_the
 def test_a_process_below_is_told_too_and_named_as_what_the_program_failed_of(
     group: Path, receiver: Receiver, tmp_path: Path
 ) -> None:
-    done = run(receiver, tmp_path, PARENT, group)
+    done = run(receiver, tmp_path, PARENT, group, below=1)
 
     assert done.returncode == 1
     found = deaths(receiver, 2)
@@ -198,7 +216,7 @@ def test_a_process_below_is_told_too_and_named_as_what_the_program_failed_of(
 def test_a_worker_of_a_pool_is_told_of_if_it_was_killed_for_memory(
     group: Path, receiver: Receiver, tmp_path: Path
 ) -> None:
-    done = run(receiver, tmp_path, POOL, group)
+    done = run(receiver, tmp_path, POOL, group, below=1)
 
     assert done.returncode == 4
     assert sorted(deaths(receiver, 2)) == [
