@@ -65,6 +65,7 @@ OOM_KILLED: Final = "pipeline.process.oom_killed"
 OOM_VERDICT: Final = "pipeline.process.oom_verdict"  # after a SIGKILL: proven, probable, excluded, unknown
 PEAK_MEMORY: Final = "pipeline.process.peak_memory"  # bytes
 DURATION: Final = "pipeline.duration"  # seconds
+RUN_RECORDS: Final = "pipeline.run.records"  # that its processes had written when it ended, at the least
 COMMAND: Final = "process.command_line"
 STDOUT_TAIL: Final = "pipeline.process.stdout_tail"
 STDERR_TAIL: Final = "pipeline.process.stderr_tail"

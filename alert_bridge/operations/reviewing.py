@@ -18,13 +18,14 @@ from alert_bridge.policy.model import Expectation, Policy
 from alert_bridge.routing import on_duty
 from alert_bridge.store.control.database import Book
 from alert_bridge.store.control.reviews import RunRow
-from alert_bridge.store.interface import ControlReader, TelemetryReader
+from alert_bridge.store.interface import ControlReader, RunSummary, TelemetryReader
+from instrumentation import attributes as names
 
 __all__ = ["Arrival", "Arrivals", "Review", "look_at", "tell_of"]
 
 NS = 1_000_000_000
 SETTLE_S = 2.0  # without a new record: other processes of the run may have had the last word
-MISSED_SETTLE_S = 6.0  # the same before something is called missing: records travel by another way than the end does
+MISSED_SETTLE_S = 6.0  # the same before something is called missing, where the end does not tell how long the log is
 WAIT_FOR_LOG_S = 120.0  # then it is judged by what is there, and says so
 OLDEST_TOLD_S = 7 * 86_400.0  # an end that is told of later than this is no news
 
@@ -50,7 +51,10 @@ class Arrival:
 
 
 class Arrivals:
-    """Which runs that ended have their log in the bulk lane's store, as far as one can know: it has come to rest."""
+    """Which runs that ended have their log in the bulk lane's store: as long as their end says, or come to rest.
+
+    Records travel by another way than the end does, and later where something on that way is down.
+    """
 
     def __init__(self, telemetry: TelemetryReader) -> None:
         self._telemetry = telemetry
@@ -58,21 +62,22 @@ class Arrivals:
 
     def of(self, run: RunRow, policy: Policy, *, now: int) -> Arrival | None:
         """What there is of the run; None: look again later."""
-        missing = None
+        missing, is_whole = None, None
         try:
             summary = self._telemetry.run(run.run_id)
             has_arrived = summary is not None and summary.ended > 0
             rested_s = self._rested_s(run.run_id, summary.records, now) if summary and has_arrived else 0.0
             if rested_s >= SETTLE_S:
                 missing = unmet(policy, run, self._telemetry)
+                is_whole = _is_whole(summary, self._telemetry) if summary and missing else None
         except Exception:  # whatever is wrong with the bulk lane, the run's end is told
             log.warning("The end of run %s could not be looked up", run.run_id, exc_info=True)
             has_arrived, rested_s, missing = False, 0.0, None
-        settle_s = MISSED_SETTLE_S if missing else SETTLE_S
-        if rested_s < settle_s and now - run.seen_at < WAIT_FOR_LOG_S * NS:
+        settle_s = MISSED_SETTLE_S if missing and not is_whole else SETTLE_S
+        if (rested_s < settle_s or is_whole is False) and now - run.seen_at < WAIT_FOR_LOG_S * NS:
             return None
         self._resting.pop(run.run_id, None)
-        return Arrival(has_arrived, missing)
+        return Arrival(has_arrived and is_whole is not False, missing)
 
     def _rested_s(self, run_id: str, records: int, now: int) -> float:
         known, since = self._resting.get(run_id, (-1, now))
@@ -80,6 +85,13 @@ class Arrivals:
             since = now
         self._resting[run_id] = records, since
         return (now - since) / NS
+
+
+def _is_whole(summary: RunSummary, telemetry: TelemetryReader) -> bool | None:
+    """Whether as many records are there as the run's end says; None if it does not say."""
+    ends = (one for one in telemetry.run_events(summary.run_id) if one.event_name == names.EVENT_RUN_END)
+    written = [count for one in ends if isinstance(count := one.attributes.get(names.RUN_RECORDS), int)]
+    return summary.records >= max(written) if written else None
 
 
 def look_at(

@@ -51,6 +51,7 @@ class Listener:
     """The state of a run as its records show it."""
 
     last_heard: float = field(default_factory=time.monotonic)
+    records: int = 0  # all that are sent, ours too
     errors: int = 0  # records of ERROR or above, ours not counted
     stage: str = ""
     stages: set[str] = field(default_factory=set)  # all that began
@@ -63,6 +64,7 @@ class Listener:
     def hear(self, entries: Sequence[Entry], source: Source) -> None:
         """Takes note of what a process told, in its order."""
         records = [entry for entry in entries if entry.kind == LOG]
+        self.records += len(records)
         self.wandb_run = source.wandb_run or self.wandb_run
         for record in records:
             if record.is_urgent:

@@ -231,6 +231,7 @@ class Supervision:
             uncaught=sorted(self._listener.uncaught),
             stage=self._listener.stage,
             log_path=str(self._log.path),
+            records=self._listener.records,
         )
         report = self._ship_and_clear(max(ended + EXIT_BUDGET_S - time.monotonic(), LEAST_SHIPPING_S))
         return Outcome(ending, self._listener.errors, report, self._folder.path)

@@ -164,8 +164,12 @@ class Teller:
         uncaught: Sequence[str],
         stage: str,
         log_path: str,
+        records: int,
     ) -> None:
-        """The program is over: its death if it failed, then the end of the run with a span and its figures."""
+        """The program is over: its death if it failed, then the end of the run with a span and its figures.
+
+        ``records``: how many there are of the run so far, by which its reader knows whether all of them are there.
+        """
         facts: dict[str, object] = {
             names.RUN_RESULT: ending.result,
             names.EXIT_CODE: ending.exit_code,
@@ -199,7 +203,7 @@ class Teller:
         for name, unit, value in ((names.RUN_DURATION, "s", duration), *points):
             line = events.metric_line(self._journal.next_number(), time.time_ns(), name=name, unit=unit, value=value)
             self._journal.append(line)
-        self._end(facts, "" if ending.is_success else ending.words)
+        self._end({**facts, names.RUN_RECORDS: records}, "" if ending.is_success else ending.words)
 
     def _end(self, facts: Mapping[str, object], trouble: str) -> None:
         launch = self._launch

@@ -234,3 +234,19 @@ def test_nothing_is_left_behind_when_all_was_received(environ: dict[str, str], t
     left = [path for path in (tmp_path / "state").rglob("*") if path.is_file()]
     assert sorted(path.suffix for path in left) == [".jsonl", ".worst"]  # the structured log, and how bad it got
     assert list(sockets.iterdir()) == []
+
+
+def test_the_end_of_a_run_says_how_many_records_there_are_of_it(environ: dict[str, str], receiver: Receiver) -> None:
+    program = (
+        "import logging, subprocess, sys\nlogging.basicConfig(level=20)\n"
+        "for number in range(30): logging.info('row %d', number)\n"
+        "subprocess.run([sys.executable, '-c', 'import logging; logging.error(\"child\")'])\n"
+    )
+
+    run(environ, PYTHON, "-c", program)
+
+    (end,) = told(receiver, "pipeline.run.end")
+    own_start = 1
+    written = attribute(end, "pipeline.run.records")
+    assert isinstance(written, int)
+    assert own_start + 30 + 1 <= written < len(receiver.records())  # those about the end itself come after the count

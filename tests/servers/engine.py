@@ -84,12 +84,12 @@ def a_record(body: str = "boom", severity: Severity = Severity.ERROR, *, at: int
     )
 
 
-def a_success(run: str, at: int, stage: str = "") -> Record:
+def a_success(run: str, at: int, stage: str = "", **said: object) -> Record:
     """The good end of a run, or of one stage of it."""
     if stage:
         return a_record("", Severity.INFO, at=at, run=run, stage=stage, event=names.EVENT_STAGE_END,
                         attributes={names.STAGE_RESULT: names.RESULT_SUCCESS})  # fmt: skip
-    result = {names.RUN_RESULT: names.RESULT_SUCCESS}
+    result = {names.RUN_RESULT: names.RESULT_SUCCESS, **said}
     return a_record("", Severity.INFO, at=at, run=run, event=names.EVENT_RUN_END, attributes=result)
 
 

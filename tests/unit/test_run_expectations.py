@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from alert_bridge.model import IncidentState, Severity
+from alert_bridge.operations.reviewing import MISSED_SETTLE_S, SETTLE_S, WAIT_FOR_LOG_S
 from alert_bridge.policy.globs import Glob
 from alert_bridge.policy.model import Expectation, Match, Rule, Settings
+from instrumentation import attributes as names
 from tests.servers.engine import AUDIENCES, NS, START, a_policy, a_record, a_success, only_mdd
 from tests.servers.two_lanes import UPLOADED, told
 
@@ -68,6 +70,50 @@ def test_a_record_that_comes_seconds_after_the_end_of_its_run_is_not_called_miss
     engine.at(60)
 
     assert engine.incidents() == []
+
+
+def an_end_of(written: int, at: int):
+    """Of a run whose processes had written so many records before."""
+    return a_success("run-1", at, **{names.RUN_RECORDS: written})
+
+
+def test_nothing_is_called_missing_before_as_many_records_are_there_as_the_run_says(two_lanes):
+    engine = two_lanes(a_policy(expectations=(UPLOADED,)))
+    engine.bulk_is_away = True
+    engine.start("run-1")
+    engine.end("run-1")
+    engine.bulk.append_logs([an_end_of(3, engine.now), a_record("Training done", Severity.INFO)])
+
+    engine.at(90)
+    before = engine.incidents()
+    engine.bulk.append_logs([a_record("Forecasts uploaded", Severity.INFO)])
+    engine.at(100)
+
+    assert before == []
+    assert engine.incidents() == []
+
+
+def test_what_is_missing_of_a_whole_log_is_told_without_waiting_for_more(two_lanes):
+    engine = two_lanes(a_policy(expectations=(UPLOADED,)))
+    engine.start("run-1")
+    engine.send(a_record("Training done", Severity.INFO), an_end_of(2, engine.now))
+
+    engine.at(SETTLE_S + 1.5)
+
+    (incident,) = engine.incidents()
+    assert "Not by the deadline" in incident.title
+    assert SETTLE_S + 1.5 < MISSED_SETTLE_S
+
+
+def test_a_log_that_never_becomes_whole_does_not_hide_that_nothing_was_delivered(two_lanes):
+    engine = two_lanes(a_policy(expectations=(UPLOADED,)))
+    engine.start("run-1")
+    engine.send(an_end_of(3, engine.now))
+
+    engine.at(WAIT_FOR_LOG_S + 10)
+
+    (incident,) = engine.incidents()
+    assert "as far as the run's log has arrived" in incident.title
 
 
 def test_a_bulk_lane_that_stays_away_does_not_hide_that_nothing_was_delivered(two_lanes):
