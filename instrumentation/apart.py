@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from collections.abc import Mapping
 from typing import Final
 
@@ -36,11 +37,14 @@ def start(argv: list[str], environ: Mapping[str, str], *, stdout: int = -1) -> i
 def start_orphan(script: str, words: list[str], environ: Mapping[str, str], *, stdout: int = -1) -> bool:
     """Starts lines for the shell, which have the words as `$1` and so on, as nobody's child; says whether it did.
 
-    To be called where the program cannot be waiting for a child meanwhile.
+    Not where the program has a handler for the ends of children, which would hear of one that it does not know. To be
+    called where it cannot be waiting for a child meanwhile.
     """
+    if callable(signal.getsignal(signal.SIGCHLD)):
+        return False
     pid = start([_SHELL, "-c", f"({script}) &", _SHELL, *words], environ, stdout=stdout)
     if pid:
-        with contextlib.suppress(ChildProcessError):  # a handler of the program's waits for all
+        with contextlib.suppress(ChildProcessError):  # somebody waits for all in another thread
             os.waitpid(pid, 0)
     return bool(pid)
 

@@ -82,11 +82,14 @@ def collect(
 
     from instrumentation.redaction import scrub_arguments, scrub_text
 
+    system, libc = os.uname(), "".join(platform.libc_ver())  # `platform.platform` starts `uname` as the program's child
     manifest: dict[str, object] = {
         names.COMMAND: " ".join(scrub_arguments(command)),
         names.HOST_NAME: platform.node(),
         names.RUNTIME_VERSION: python or platform.python_version(),
-        names.OS_DESCRIPTION: platform.platform(),
+        names.OS_DESCRIPTION: "-".join(
+            filter(None, (system.sysname, system.release, system.machine, libc and f"with-{libc}"))
+        ),
         names.WORKING_DIRECTORY: scrub_text(str(start)),
     }
     repository = find_repository(start)
