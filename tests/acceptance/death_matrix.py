@@ -132,13 +132,12 @@ def run_case(name: str, state: str) -> Outcome:
 
 def _judge(death: Death, receiver: Receiver, delay: float, *, is_full: bool) -> Outcome:
     records = receiver.records()
-    unique = {_text(record, "log.record.uid"): record for record in records}.values()
-    uncaught = [record for record in unique if _flag(record, "pipeline.uncaught")]
-    died = [record for record in unique if record.event_name == DIED]
-    own = [record for record in unique if record.body.string_value.startswith(("row ", "it failed"))]
-    lost = sum(_number(record, "pipeline.records.lost") for record in unique)
+    uncaught = [record for record in records if _flag(record, "pipeline.uncaught")]
+    died = [record for record in records if record.event_name == DIED]
+    own = [record for record in records if record.body.string_value.startswith(("row ", "it failed"))]
+    lost = sum(_number(record, "pipeline.records.lost") for record in records)
     errors = sum(record.severity_number >= 17 for record in own)
-    outcome = Outcome(len(own), len(records) - len(unique), len(uncaught), len(died), lost, errors, delay)
+    outcome = Outcome(len(own), receiver.uids().total() - len(records), len(uncaught), len(died), lost, errors, delay)
     told = len(own) + (lost + len(uncaught) - death.uncaught if is_full else 0)
     if told != death.records:
         outcome.wrong.append(f"{len(own)} of {death.records} records, {lost} said to be lost")
@@ -151,10 +150,6 @@ def _judge(death: Death, receiver: Receiver, delay: float, *, is_full: bool) -> 
     if delay > MAX_EXIT_DELAY_S:
         outcome.wrong.append(f"exit delayed by {delay:.2f} s")
     return outcome
-
-
-def _text(record: LogRecord, name: str) -> str:
-    return next((a.value.string_value for a in record.attributes if a.key == name), "")
 
 
 def _flag(record: LogRecord, name: str) -> bool:

@@ -94,4 +94,4 @@ def attributes(item: LogRecord | Span) -> dict[str, str]:
 
 def uid(record: LogRecord) -> str:
     """The record's identity; empty if it has none."""
-    return attributes(record).get("log.record.uid", "")
+    return next((entry.value.string_value for entry in record.attributes if entry.key == "log.record.uid"), "")

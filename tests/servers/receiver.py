@@ -77,15 +77,26 @@ class Receiver:
         return self._silent is not None and bool(self._silent.taken)
 
     def records(self) -> list[LogRecord]:
-        """All log records taken so far, in the order of their arrival, duplicates too."""
-        return [record for sink in self._taking for record in sink.taken[LOGS_PATH]]
+        """The log records taken so far, in the order of their arrival, each once, as who goes by the identity has them.
+
+        What a sender has to give up before it is answered, at the end of a program, is sent again.
+        """
+        first: dict[str | int, LogRecord] = {}
+        for record in self._taken():
+            first.setdefault(uid(record) or id(record), record)
+        return list(first.values())
 
     def uids(self) -> Counter[str]:
         """How often each record was taken."""
-        return Counter(uid(record) for record in self.records())
+        return Counter(uid(record) for record in self._taken())
 
     def spans(self) -> list[Any]:
-        return [span for sink in self._taking for span in sink.spans()]
+        """The spans, likewise."""
+        taken = [span for sink in self._taking for span in sink.spans()]
+        return list({span.span_id: span for span in taken}.values())
+
+    def _taken(self) -> list[LogRecord]:
+        return [record for sink in self._taking for record in sink.taken[LOGS_PATH]]
 
     def _start(self, status: int) -> None:
         self._sink = OtlpSink(self.port)
