@@ -20,7 +20,8 @@ TIMEOUT_S = 120
 RULES = "def hide(text):\n    return text.replace('Kim Larsen', 'somebody')\n"
 LOGS = "import logging; logging.warning('%s Larsen of %r', 'Kim', 'x', extra={'who': ['Kim Larsen']})\n"
 CONFIGURED = "import instrumentation, rules; instrumentation.configure(redact=rules.hide)\n" + LOGS
-# A redaction that only the program has is gone with it, so nobody could go on shipping afterwards.
+PLAIN = "Kim Larsen of"
+# Nobody could go on shipping afterwards: a redaction cannot be loaded, or only the program has it.
 UNTIL_TOLD = "import os, time\nwhile not os.path.exists('told'): time.sleep(0.01)\n"
 
 
@@ -36,7 +37,7 @@ def sent_by(program: str, before: tuple[str, ...], said: str, folder: Path, **mo
         wait_for_record(receiver, lambda record: said in str(record))
         (folder / "told").touch()
         assert process.wait(TIMEOUT_S) == 0
-        if before:
+        if before and said != PLAIN:
             wait_until_shipped(environ)
         return [str(record) for record in receiver.records()]
 
@@ -57,10 +58,9 @@ def test_a_name_across_template_and_argument_is_hidden_in_every_place(
 def test_one_that_cannot_be_loaded_is_said_and_the_run_is_told(tmp_path: Path) -> None:
     trouble = "PIPELINE_ALERTS_REDACT=rules:nothing cannot be used"
 
-    sent = sent_by(LOGS, RUN, trouble, tmp_path, PIPELINE_ALERTS_REDACT="rules:nothing")
+    sent = sent_by(LOGS, RUN, PLAIN, tmp_path, PIPELINE_ALERTS_REDACT="rules:nothing")
 
     assert len([text for text in sent if trouble in text]) == 1
-    assert [text for text in sent if "Kim Larsen" in text]
 
 
 def test_a_text_that_defeats_it_does_not_leave() -> None:
