@@ -64,6 +64,20 @@ def test_a_descriptor_that_the_program_closed_is_opened_again(journal: Journal) 
     assert [found["u"] for found in kept_in(Path(journal.path))[1:]] == [1, 2]
 
 
+def test_an_error_does_not_go_into_a_file_that_the_program_opened_on_our_descriptor(
+    journal: Journal, tmp_path: Path
+) -> None:
+    with (tmp_path / "its.csv").open("w") as its:
+        os.dup2(its.fileno(), journal._fd)
+        taken = journal._fd
+
+        journal.append(line(1), ERROR)
+        os.close(taken)
+
+    assert kept_in(Path(journal.path))[-1]["u"] == 1
+    assert (tmp_path / "its.csv").read_text() == ""
+
+
 def test_a_journal_that_was_removed_starts_again_with_its_first_line(journal: Journal) -> None:
     os.close(journal._fd)
     Path(journal.path).unlink()

@@ -87,6 +87,8 @@ class Journal:
         """Does it for a line that is UTF-8 and has its end already."""
         if self.rewrite is not None:
             data = self.rewrite(data[:-1].decode()).encode("utf-8", "replace") + b"\n"
+        if level >= _ERROR and not self._is_at_hand():  # too dear to ask for every line
+            self._reopen()
         written = 0
         if not (self._torn or self._losses):
             try:
@@ -188,12 +190,22 @@ class Journal:
             )
         ).encode("ascii")
 
+    def _is_at_hand(self) -> bool:
+        """Whether our descriptor is still ours: a program that closed all of them may have opened its own since."""
+        try:
+            found = os.fstat(self._fd)
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == self._file
+
     def _reopen(self) -> bool:
         """Opens the file again after the program closed our descriptor, or for the first time."""
         self._fd = -1
         try:
             self._fd = _open_high(self.path, _APPEND | os.O_CREAT)
-            if os.fstat(self._fd).st_size == 0:
+            found = os.fstat(self._fd)
+            self._file = found.st_dev, found.st_ino
+            if found.st_size == 0:
                 self._torn = _write(self._fd, self._header) != len(self._header)
         except OSError:
             return False
@@ -227,6 +239,7 @@ class Journal:
         self.token = self.path = ""
         self._header = b""
         self._fd = self._reserve = -1
+        self._file = -1, -1
         self._torn = False
         self._losses: list[None] = []  # a list, because its append and pop are atomic and a number's += is not
         self._reserve_start = self._reserve_end = LOST_LINE_BYTES
