@@ -15,7 +15,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -80,8 +79,6 @@ def ensure_started(
             if settings.disabled:
                 _given_up[:] = [None]
                 return None
-            if redact is not None:
-                settings = replace(settings, linger_seconds=0.0)
             _run.append(_Run(settings, redact))
         except Exception:  # noqa: BLE001 - the same
             _given_up[:] = [None]
@@ -142,9 +139,10 @@ class _Run:
         settings, problems = self.settings, self.settings.problems
         self.poke_path, self.poke = bind_poke(os.environ)
         self.journal.poke_path = str(self.poke_path) if self.poke_path else None
-        own = OwnRedaction(redact) if redact else None
+        _rewrite(self.journal, redact)
+        own = None
         try:
-            own = own or (load(settings.redact) if settings.redact else None)
+            own = load(settings.redact) if settings.redact else None
         except ValueError as error:
             problems += (str(error),)
         log = RunLog(log_path(settings.log_home, self.pipeline, self.run_id))

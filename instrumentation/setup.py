@@ -24,10 +24,8 @@ def configure(pipeline: str | None = None, *, redact: Callable[[str], str] | Non
 
     Args:
         pipeline: its name in messages; else `PIPELINE_ALERTS_PIPELINE`, else the script's name.
-        redact: your own redaction of every text, before ours, for this process and its forks. Under `run`, and given to
-            a later call, it works on what is said from now on, before it is written. Without `run`, what an outage
-            holds back stays on disk until `pipeline-alerts ship`, for which you name the function in
-            `PIPELINE_ALERTS_REDACT`, as for other processes.
+        redact: your own redaction of every text, before ours, for this process and its forks: of what is said from now
+            on, before it is written. For other processes, name it in `PIPELINE_ALERTS_REDACT`.
     """
     if ensure_started(pipeline, redact) is None:
         return

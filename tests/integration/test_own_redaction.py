@@ -55,6 +55,23 @@ def test_a_name_across_template_and_argument_is_hidden_in_every_place(
     assert not [text for text in sent if "Kim" in text]
 
 
+def test_what_a_killed_program_leaves_is_hidden_before_anybody_else_ships_it(tmp_path: Path) -> None:
+    (tmp_path / "rules.py").write_text(RULES)
+    (tmp_path / "program.py").write_text(CONFIGURED + "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    with Receiver() as receiver:
+        receiver.go_away()
+        environ = environ_towards(receiver, tmp_path / "state", PYTHONPATH=f"{ROOT}:{tmp_path}")
+        subprocess.run([sys.executable, "program.py"], env=environ, cwd=tmp_path, timeout=TIMEOUT_S, check=False)
+        left = "".join(path.read_text() for path in (tmp_path / "state").rglob("*.jsonl"))
+        receiver.come_back()
+        wait_for_record(receiver, lambda record: "somebody of" in str(record))
+        wait_until_shipped(environ)
+        sent = [str(record) for record in receiver.records()]
+
+    assert "somebody of" in left
+    assert not [text for text in [left, *sent] if "Kim" in text]
+
+
 def test_one_that_cannot_be_loaded_is_said_and_the_run_is_told(tmp_path: Path) -> None:
     trouble = "PIPELINE_ALERTS_REDACT=rules:nothing cannot be used"
 
