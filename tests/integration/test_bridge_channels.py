@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.servers.bridge import BridgeProcess, shortest, wait_for
+from tests.servers.bridge import BridgeProcess, wait_for
 from tests.servers.otlp_client import logs_request, post, record
 from tests.servers.slack import SlackServer, error, rate_limited
 from tests.servers.smtp import SmtpServer
@@ -62,22 +62,15 @@ def test_b10_a_message_that_was_deleted_is_posted_anew_with_the_whole_count(worl
 
 def test_b7_a_rate_limit_delays_slack_by_what_it_says_and_email_not_at_all(world):
     bridge, slack, smtp = world
-    problems = iter(["amber broke", "birch broke", "cedar broke", "delta broke", "ember broke"])
-    waits, mail_waits = [], []
+    slack.script(rate_limited(RETRY_AFTER_S))
 
-    def waited() -> float:
-        told, mailed = len(slack.calls), len(smtp.mails)
-        slack.script(rate_limited(RETRY_AFTER_S))
-        alert(bridge, record(next(problems)))
-        refused, taken = slack.wait_for_calls(told + 2)[told:]
-        mail_waits.append(smtp.wait_for_mails(mailed + 1)[mailed].at - refused.at)
-        waits.append(taken.at - refused.at)
-        return waits[-1]
+    alert(bridge, record("store broke"))
+    refused, taken = slack.wait_for_calls(2)
+    mail = smtp.wait_for_mails(1)[0]
 
-    assert shortest(waited, RETRY_AFTER_S + 1) <= RETRY_AFTER_S + 1
-    assert min(waits) >= RETRY_AFTER_S
-    assert min(mail_waits) < RETRY_AFTER_S
-    assert len(slack.messages) == len(waits)
+    assert RETRY_AFTER_S <= taken.at - refused.at <= RETRY_AFTER_S + 1.5  # half a second of it for a busy machine
+    assert mail.at < taken.at
+    assert len(slack.messages) == 1
 
 
 def test_b9_a_refusing_channel_is_broken_in_status_and_the_operator_is_told_by_mail(world):

@@ -9,7 +9,6 @@ import pytest
 from alert_bridge.model import MetricPoint, Severity
 from alert_bridge.store.exports import export_states
 from instrumentation import attributes as names
-from tests.servers.bridge import shortest
 from tests.servers.exporters import TELLS_ALERTS, ExportersProcess
 from tests.servers.pipeline import StoredPipeline
 from tests.servers.wandb import KEY, WandbServer, names_this_host
@@ -133,7 +132,6 @@ def test_a_restart_in_the_middle_doubles_nothing_also_where_it_writes_fewer_rows
     assert losses(server, name="score") == wanted(range(20))
 
 
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("trouble", ["refuses", "hangs"])
 def test_with_w_and_b_away_the_end_takes_no_longer_and_what_waits_is_counted(stored, run, server, trouble):
     measure(stored, range(120))
@@ -142,17 +140,14 @@ def test_with_w_and_b_away_the_end_takes_no_longer_and_what_waits_is_counted(sto
         server.hang(60.0)
     else:
         environ["WANDB_BASE_URL"] = "http://127.0.0.1:9"
-    exporters = ExportersProcess(stored.state, environ)
+    with ExportersProcess(stored.state, environ) as exporters:
+        exporters.until(lambda: any(one.last_failed_at for one in export_states(stored.state)))
+        began = time.monotonic()
+        code = exporters.stop()
+        took = time.monotonic() - began
 
-    def ended_after() -> float:
-        began_at = time.time_ns()
-        with exporters:
-            exporters.until(lambda: any(one.last_failed_at > began_at for one in export_states(stored.state)))
-            began = time.monotonic()
-            assert exporters.stop() == 0
-            return time.monotonic() - began
-
-    assert shortest(ended_after, PROMISED_END_S) <= PROMISED_END_S
+    assert took < PROMISED_END_S
+    assert code == 0
     assert points_waiting(stored) == 120
     assert all(book.balance == 0 for state in export_states(stored.state) for book in state.books)
     assert KEY not in exporters.log.read_text() + export_states(stored.state)[0].last_error

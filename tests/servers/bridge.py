@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -33,7 +33,6 @@ STOP_WITHIN_S = 60.0
 WAIT_WITHIN_S = 60.0  # a test that claims a time gives its own
 POLL_S = 0.005
 LONGEST_POLL_S = 0.25
-MOST_MEASURED = 5
 PROCESS_PREFIX = "pa-"  # of the names of the service's processes
 
 
@@ -156,18 +155,6 @@ def wait_for(condition, within_s: float = WAIT_WITHIN_S, why=lambda: "") -> None
         ended = time.monotonic()
         assert ended < deadline, f"not within {within_s} s {why()}"
         time.sleep(min(max(ended - began, POLL_S), LONGEST_POLL_S))
-
-
-def shortest(measure: Callable[[], float], promised_s: float) -> float:
-    """The shortest of a few times, in seconds; the first one that keeps the promise ends it.
-
-    What is ours is in each of them; what else a busy machine does is not.
-    """
-    taken: list[float] = []
-    while not taken or (min(taken) > promised_s and len(taken) < MOST_MEASURED):
-        taken.append(measure())
-    print(f"at best {min(taken):.2f} s of {len(taken)}, {promised_s:g} s promised")
-    return min(taken)
 
 
 _OURS = ("PIPELINE_ALERTS_", "SLACK_", "SMTP_", "PREFECT_", "WANDB_", "OTEL_")
