@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.bridge import BridgeProcess
 from tests.servers.pipeline import StoredPipeline
 from tests.servers.receiver import Receiver
 from tests.servers.shipping import environ_towards
@@ -17,6 +18,14 @@ def stored(tmp_path):
     """A pipeline whose telemetry and incidents a test writes into real stores."""
     with StoredPipeline(tmp_path / "state") as pipeline:
         yield pipeline
+
+
+@pytest.fixture(scope="module")
+def bridge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgeProcess]:
+    """A `serve` that the tests of a module share, so what each says must be its own."""
+    with BridgeProcess(tmp_path_factory.mktemp("bridge")) as running:
+        running.wait_until_ready()
+        yield running
 
 
 @pytest.fixture

@@ -8,16 +8,12 @@ import signal
 import httpx
 import pytest
 
-from tests.servers.bridge import POLICY, BridgeProcess, wait_for
+from tests.servers.bridge import POLICY, BridgeProcess, alert, said, wait_for
 from tests.servers.otlp_client import logs_request, post, record
 
 
 def told_to(bridge: BridgeProcess, words: str) -> list[str]:
-    reader = bridge.reader()
-    try:
-        return [one.address for one in reader.previewed() if one.channel == "slack" and words in one.payload]
-    finally:
-        reader.close()
+    return [one.address for one in said(bridge, words)]
 
 
 def problem_of(bridge: BridgeProcess) -> str | None:
@@ -63,6 +59,6 @@ def test_b23_a_policy_that_was_taken_by_a_reload_goes_on_after_a_kill_too(tmp_pa
         os.kill(before, signal.SIGKILL)
         wait_for(lambda: bridge.children().get("alerts", before) != before)
         bridge.wait_until_ready()
-        post(f"{bridge.url}/alerts/v1/logs", logs_request(record("gamma broke")))
+        alert(bridge, record("gamma broke"))
 
         wait_for(lambda: told_to(bridge, "gamma broke") == ["#elsewhere"])

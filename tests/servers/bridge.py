@@ -10,13 +10,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import httpx
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from alert_bridge.store.control import SqliteControlReader, open_reader
+from alert_bridge.store.interface import Previewed
 from collector.process import free_port
+from tests.servers.otlp_client import Answer, logs_request, post
 
 POLICY = """\
 version: 1
@@ -155,6 +159,17 @@ def wait_for(condition, within_s: float = WAIT_WITHIN_S, why=lambda: "") -> None
         ended = time.monotonic()
         assert ended < deadline, f"not within {within_s} s {why()}"
         time.sleep(min(max(ended - began, POLL_S), LONGEST_POLL_S))
+
+
+def alert(bridge: BridgeProcess, *records: LogRecord, **how: Any) -> Answer:
+    """Brings records by the alert lane. ``how``: as for `otlp_client.post`."""
+    return post(f"{bridge.url}/alerts/v1/logs", logs_request(*records), **how)
+
+
+def said(bridge: BridgeProcess, text: str) -> list[Previewed]:
+    """Slack's previews that say this."""
+    with closing(bridge.reader()) as reader:
+        return [one for one in reader.previewed(limit=1_000) if one.channel == "slack" and text in one.payload]
 
 
 _OURS = ("PIPELINE_ALERTS_", "SLACK_", "SMTP_", "PREFECT_", "WANDB_", "OTEL_")

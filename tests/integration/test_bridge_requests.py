@@ -1,23 +1,18 @@
-"""`serve` as a process: what it answers, what it survives, how it starts, reloads and ends."""
+"""`serve` as a process: what it answers to whom, and what it keeps of it."""
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import json
-import os
 import resource
-import signal
 import sqlite3
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.servers.bridge import POLICY, START_WITHIN_S, WAIT_WITHIN_S, BridgeProcess, wait_for
+from tests.servers.bridge import WAIT_WITHIN_S, BridgeProcess, alert, said, wait_for
 from tests.servers.otlp_client import (
     JSON,
     as_json,
@@ -28,32 +23,6 @@ from tests.servers.otlp_client import (
     span,
     spans_request,
 )
-
-PROMISED_END_S = 3.0
-
-
-@pytest.fixture(scope="module")
-def bridge(tmp_path_factory):
-    with BridgeProcess(tmp_path_factory.mktemp("bridge")) as running:
-        running.wait_until_ready()
-        yield running
-
-
-def previews(bridge):
-    reader = bridge.reader()
-    try:
-        return list(reader.previewed(limit=1_000))
-    finally:
-        reader.close()
-
-
-def alert(bridge, *records, **how):
-    return post(f"{bridge.url}/alerts/v1/logs", logs_request(*records), **how)
-
-
-def said(bridge, text):
-    """Slack previews that say this."""
-    return [one for one in previews(bridge) if one.channel == "slack" and text in one.payload]
 
 
 def test_an_error_becomes_a_message_per_channel_and_an_info_none(bridge):
@@ -166,7 +135,7 @@ def test_without_a_collector_the_bulk_address_tells_too(bridge):
 
     assert answer.status == 200
     wait_for(lambda: said(bridge, "mu broke"))
-    post(f"{bridge.url}/alerts/v1/logs", logs_request(record("mu broke", uid="mu-1")))
+    alert(bridge, record("mu broke", uid="mu-1"))
     reader = bridge.reader()
     assert [one.count for one in reader.incidents() if "mu broke" in one.title] == [1]
     reader.close()
@@ -226,58 +195,6 @@ def test_status_says_the_same_and_ends_with_0(bridge):
     assert all(channel["books"]["balance"] == 0 for channel in found["channels"])
 
 
-def test_a_second_bridge_on_the_same_state_or_port_is_one_sentence_and_exit_code_2(bridge, tmp_path):
-    other_port = subprocess.run(
-        [sys.executable, "-m", "alert_bridge.cli", "serve", "--state", str(bridge.state), "--listen", "127.0.0.1:0"],
-        capture_output=True,
-        text=True,
-    )
-    other_state = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "alert_bridge.cli",
-            "serve",
-            "--state",
-            str(tmp_path),
-            "--listen",
-            f"127.0.0.1:{bridge.port}",
-        ],
-        capture_output=True,
-        text=True,
-    )
-
-    for result, words in ((other_port, "Another bridge works on"), (other_state, "is taken by another program")):
-        assert result.returncode == 2
-        assert words in result.stderr
-        assert "Traceback" not in result.stderr
-
-
-@pytest.mark.parametrize(
-    ("arguments", "environ", "words"),
-    [
-        (["--listen", "0.0.0.0:0"], {}, "without a token"),
-        (["--listen", "nonsense"], {}, "is not HOST:PORT"),
-        (["--policy", "/nowhere.yaml"], {}, "/nowhere.yaml"),
-        ([], {"SLACK_BOT_TOKEN": "xoxb-not-a-real-one"}, "example's #replace-me"),
-        ([], {"PIPELINE_ALERTS_TOKEN_FILE": "/nowhere"}, "PIPELINE_ALERTS_TOKEN_FILE"),
-    ],
-    ids=["open to all", "no address", "no policy", "placeholders", "no token file"],
-)
-def test_what_would_not_work_does_not_start(tmp_path, arguments, environ, words):
-    command = [sys.executable, "-m", "alert_bridge.cli", "serve", "--state", str(tmp_path), *arguments]
-    if "--listen" not in arguments:
-        command += ["--listen", "127.0.0.1:0"]
-
-    result = subprocess.run(
-        command, capture_output=True, text=True, env={**os.environ, **environ}, timeout=START_WITHIN_S
-    )
-
-    assert result.returncode == 2
-    assert words in result.stderr
-    assert "Traceback" not in result.stderr
-
-
 def test_a_wrong_token_is_503_counted_and_told_to_the_operator_once(tmp_path):
     with BridgeProcess(tmp_path, environ={"PIPELINE_ALERTS_TOKEN": "right-token old-token"}) as bridge:
         answers = [alert(bridge, record("omicron"), token=token) for token in ("", "wrong", "also wrong")]
@@ -290,65 +207,6 @@ def test_a_wrong_token_is_503_counted_and_told_to_the_operator_once(tmp_path):
         assert len(said(bridge, "token is missing or wrong")) == 1
         assert 'what="refused"} 3' in httpx.get(f"{bridge.url}/metrics").text
         assert b"right-token" not in bridge.log.read_bytes()
-
-
-def test_a_process_that_is_killed_is_replaced_and_no_request_is_refused(tmp_path):
-    with BridgeProcess(tmp_path) as bridge:
-        bridge.wait_until_ready()
-        before = bridge.children()
-
-        os.kill(before["alerts"], signal.SIGKILL)
-        answer = alert(bridge, record("pi broke"))
-
-        assert answer.status == 200
-        wait_for(lambda: said(bridge, "pi broke"))
-        assert bridge.children()["alerts"] != before["alerts"]
-        assert "ended by signal SIGKILL" in bridge.log.read_text(encoding="utf-8")
-
-
-def test_b23_an_invalid_policy_keeps_the_old_one_with_a_visible_error_and_a_good_one_takes_its_place(tmp_path):
-    with BridgeProcess(tmp_path) as bridge:
-        bridge.wait_until_ready()
-        bridge.policy.write_text("version: 1\naudience: {}\n", encoding="utf-8")
-        bridge.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: "audience" in httpx.get(f"{bridge.url}/readyz").json()["policy_problem"])
-        alert(bridge, record("rho broke"))
-        wait_for(lambda: said(bridge, "rho broke"))
-
-        bridge.policy.write_text(POLICY.replace("#mdd", "#elsewhere"), encoding="utf-8")
-        bridge.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: httpx.get(f"{bridge.url}/readyz").json()["policy_problem"] == "")
-        alert(bridge, record("sigma broke"))
-        wait_for(lambda: said(bridge, "sigma broke"))
-
-        assert [one.address for one in said(bridge, "rho broke")] == ["#mdd"]
-        assert [one.address for one in said(bridge, "sigma broke")] == ["#elsewhere"]
-
-
-def test_sigterm_ends_it_orderly_within_three_seconds(tmp_path):
-    bridge = BridgeProcess(tmp_path)
-    bridge.start()
-    bridge.wait_until_ready()
-
-    began = time.monotonic()
-    code = bridge.stop()
-    ended_after = time.monotonic() - began
-
-    assert code == 0
-    assert ended_after <= PROMISED_END_S
-
-
-def test_children_end_when_the_parent_is_killed(tmp_path):
-    bridge = BridgeProcess(tmp_path)
-    bridge.start()
-    bridge.wait_until_ready()
-    children = bridge.children()
-
-    bridge.process.kill()
-    bridge.process.wait()
-
-    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children.values()))
-    bridge._forget()
 
 
 def test_a_full_disk_is_503_and_nothing_is_lost_when_it_has_room_again(tmp_path):
@@ -367,60 +225,3 @@ def test_a_full_disk_is_503_and_nothing_is_lost_when_it_has_room_again(tmp_path)
         assert [answer.status for answer in again] == [200, 200, 200]
         wait_for(lambda: said(bridge, "tau broke"))
         assert httpx.get(f"{bridge.url}/readyz").json()["unbalanced_channels"] == []
-
-
-CHILD = """\
-import logging, os, sys, time
-logging.error("the salt marsh could not be read")
-while not os.path.exists(sys.argv[2]):
-    time.sleep(0.02)
-exec(sys.argv[1])
-"""
-
-
-@pytest.mark.parametrize(
-    ("script", "way_out", "told"),
-    [
-        ('set -e; child "$@"; echo done', "os.abort()", 2),
-        ('child "$@"; exit $?', "os.kill(os.getpid(), 9)", 2),
-        ('set -e; child "$@"; echo done', "raise ValueError('the tide table is empty')", 2),
-        ('child "$@" || exit 0', "os.abort()", 2),
-        ('child "$@" || exit 7', "os.abort()", 3),
-    ],
-    ids=["it-aborts-under-set-e", "it-is-killed-and-last", "it-raises-under-set-e", "the-script-goes-on", "and-more"],
-)
-def test_a_script_whose_child_ends_badly_is_told_once_for_each_problem_of_it(bridge, tmp_path, script, way_out, told):
-    """The child's error, and how it ended; the last script's own exit code is a problem more."""
-    seen = tmp_path / "seen"
-    pipeline = f"nightly-{tmp_path.name}"
-    shell = f'child() {{ "{sys.executable}" -c "$1" "$2" "$3"; }}; {script}'
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_ALERTS_", "OTEL"))}
-
-    with subprocess.Popen(
-        [sys.executable, "-m", "alert_bridge.cli", "run", "--pipeline", pipeline, "--",
-         "bash", "-c", shell, "bash", CHILD, way_out, str(seen)],
-        env={**clean, "PIPELINE_ALERTS_ENDPOINT": bridge.url, "XDG_STATE_HOME": str(tmp_path / "state")},
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-    ) as process:  # fmt: skip
-        wait_for(lambda: incidents_told(bridge, pipeline))
-        seen.touch()
-        process.communicate(timeout=WAIT_WITHIN_S)
-    wait_for(lambda: has_ended(bridge, pipeline))
-
-    assert len(incidents_told(bridge, pipeline)) == told, incidents_told(bridge, pipeline)
-
-
-def incidents_told(bridge, pipeline):
-    """The titles of a pipeline's incidents that are told by themselves."""
-    reader = bridge.reader()
-    try:
-        found = reader.incidents(open_only=False)
-    finally:
-        reader.close()
-    return [one.title for one in found if one.pipeline == pipeline and not one.root_id]
-
-
-def has_ended(bridge, pipeline):
-    """Whether the end of its run was taken, and so all that was told before it."""
-    with contextlib.closing(sqlite3.connect(bridge.state / "control.db")) as control:
-        return control.execute("SELECT 1 FROM runs WHERE pipeline = ? AND ended > 0", (pipeline,)).fetchone()
