@@ -13,6 +13,14 @@ from tests.servers.engine import AUDIENCES, NS, START, a_policy, a_record, a_suc
 from tests.servers.two_lanes import UPLOADED, told
 
 
+def a_run_that_ended_before_its_log_came(two_lanes):
+    engine = two_lanes(a_policy(expectations=(UPLOADED,)))
+    engine.bulk_is_away = True
+    engine.start("run-1")
+    engine.end("run-1")
+    return engine
+
+
 def test_a_record_that_must_exist_and_does_not_is_an_incident_at_the_end_of_the_run(two_lanes):
     engine = two_lanes(a_policy(expectations=(UPLOADED,)))
     engine.start("run-1")
@@ -40,10 +48,7 @@ def test_a_record_that_exists_raises_nothing(two_lanes):
 
 
 def test_an_expectation_waits_until_the_bulk_lane_has_the_end_of_the_run(two_lanes):
-    engine = two_lanes(a_policy(expectations=(UPLOADED,)))
-    engine.bulk_is_away = True
-    engine.start("run-1")
-    engine.end("run-1")
+    engine = a_run_that_ended_before_its_log_came(two_lanes)
     engine.at(60)
     before = engine.incidents()
 
@@ -56,10 +61,7 @@ def test_an_expectation_waits_until_the_bulk_lane_has_the_end_of_the_run(two_lan
 
 
 def test_a_record_that_comes_seconds_after_the_end_of_its_run_is_not_called_missing(two_lanes):
-    engine = two_lanes(a_policy(expectations=(UPLOADED,)))
-    engine.bulk_is_away = True
-    engine.start("run-1")
-    engine.end("run-1")
+    engine = a_run_that_ended_before_its_log_came(two_lanes)
     engine.at(30)
 
     engine.bulk.append_logs([a_success("run-1", engine.now)])
@@ -78,10 +80,7 @@ def an_end_of(written: int, at: int):
 
 
 def test_nothing_is_called_missing_before_as_many_records_are_there_as_the_run_says(two_lanes):
-    engine = two_lanes(a_policy(expectations=(UPLOADED,)))
-    engine.bulk_is_away = True
-    engine.start("run-1")
-    engine.end("run-1")
+    engine = a_run_that_ended_before_its_log_came(two_lanes)
     engine.bulk.append_logs([an_end_of(3, engine.now), a_record("Training done", Severity.INFO)])
 
     engine.at(90)
@@ -117,10 +116,7 @@ def test_a_log_that_never_becomes_whole_does_not_hide_that_nothing_was_delivered
 
 
 def test_a_bulk_lane_that_stays_away_does_not_hide_that_nothing_was_delivered(two_lanes):
-    engine = two_lanes(a_policy(expectations=(UPLOADED,)))
-    engine.bulk_is_away = True
-    engine.start("run-1")
-    engine.end("run-1")
+    engine = a_run_that_ended_before_its_log_came(two_lanes)
 
     engine.at(150)
 
