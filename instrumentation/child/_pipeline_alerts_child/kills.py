@@ -3,8 +3,6 @@
 The kernel does not tell who sent a SIGKILL, and nobody must be woken for this one.
 """
 
-from __future__ import annotations
-
 import signal
 
 from . import hook, names
@@ -19,10 +17,10 @@ if TYPE_CHECKING:
     from .journal import Journal
 
 
-def watch(subprocess: ModuleType, journal: Journal, context: Callable[[], Context]) -> None:
+def watch(subprocess: "ModuleType", journal: "Journal", context: "Callable[[], Context]") -> None:
     """Has every kill said in the journal from now on. ``context`` tells where in the run this process is."""
 
-    def send_signal(self: Any, sig: Any) -> Any:
+    def send_signal(self: "Any", sig: "Any") -> "Any":
         try:
             if sig == signal.SIGKILL and self.returncode is None:
                 _tell(self, journal, context())
@@ -34,7 +32,7 @@ def watch(subprocess: ModuleType, journal: Journal, context: Callable[[], Contex
     hook.stand_in(subprocess.Popen, send_signal)
 
 
-def _tell(process: Any, journal: Journal, context: Context) -> None:
+def _tell(process: "Any", journal: "Journal", context: "Context") -> None:
     from .steps import tell  # few programs kill, and every one that imports `subprocess` would wait for it
 
     tell(
