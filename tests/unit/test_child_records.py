@@ -324,3 +324,11 @@ def test_names_that_both_sides_write_are_the_same() -> None:
         attributes.ENCODING_ERROR,
         attributes.CODE_STACKTRACE,
     )
+
+
+def test_the_child_writes_names_as_everybody_reads_them() -> None:
+    prefixes = ("cicd.", "code.", "otel.", "pipeline.", "process.")
+    ours = {name: said for name, said in vars(names).items() if isinstance(said, str) and said.startswith(prefixes)}
+
+    assert {"UNCAUGHT", "STAGE", "CODE_STACKTRACE", "OTEL_EVENT_NAME", "PROCESS_PID"} <= ours.keys()
+    assert ours.items() <= vars(attributes).items()

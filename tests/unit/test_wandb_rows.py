@@ -15,7 +15,6 @@ from alert_bridge.exporters.wandb.rows import STEP, TIME, measured, rows, stage_
 from alert_bridge.exporters.wandb.runs import wandb_id
 from alert_bridge.model import MetricPoint, Span
 from instrumentation import attributes as names
-from instrumentation.child._pipeline_alerts_child import names as child_names
 
 numbers = st.floats(allow_nan=True, allow_infinity=True)
 points = st.builds(
@@ -166,10 +165,3 @@ def test_ids_are_what_w_and_b_takes_and_as_different_as_the_runs() -> None:
     assert len(set(ids)) == len(run_ids)
     assert wandb_id("fatalities_003_559_a") == "fatalities_003_559_a-otel"
     assert all(len(each) <= 128 and not set(each) & set("/\\#?%: ") for each in ids)
-
-
-def test_the_child_writes_names_as_everybody_reads_them() -> None:
-    ours = [name for name in vars(child_names) if name.isupper() and hasattr(names, name)]
-
-    assert {"WANDB_RUN_URL", "WANDB_ALERT_LEVEL", "EVENT_WANDB_ALERT", "STAGE_DURATION", "PARENT_SPAN"} <= set(ours)
-    assert [getattr(child_names, name) for name in ours] == [getattr(names, name) for name in ours]

@@ -39,7 +39,7 @@ def _tell(process: "Any", journal: "Journal", context: "Context") -> None:
         journal,
         "SIGKILL to process %s",
         (str(process.pid),),
-        names.EVENT_KILL,
-        {names.PID: process.pid},
+        names.EVENT_PROCESS_KILL,
+        {names.PROCESS_PID: process.pid},
         context.where(),
     )

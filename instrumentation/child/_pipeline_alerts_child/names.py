@@ -35,7 +35,7 @@ LOST_RECORDS = "pipeline.records.lost"
 DISABLED_LOGGERS = "pipeline.loggers.disabled"
 CODE_STACKTRACE = "code.stacktrace"
 ENCODING_ERROR = "pipeline.record.encoding_error"  # the record defeated our encoder: type of its error
-EVENT_NAME_EXTRA = "otel.event.name"  # the `extra` that stock OpenTelemetry turns into an event's name
+OTEL_EVENT_NAME = "otel.event.name"  # the `extra` that stock OpenTelemetry turns into an event's name
 WANDB_RUN_URL = "pipeline.wandb.run.url"
 WANDB_ALERT_LEVEL = "pipeline.wandb.alert.level"
 STAGE = "cicd.pipeline.task.name"
@@ -47,8 +47,8 @@ PARENT_SPAN = "pipeline.stage.parent_span.id"
 EVENT_STAGE_START = "pipeline.stage.start"
 EVENT_STAGE_END = "pipeline.stage.end"
 EVENT_WANDB_ALERT = "pipeline.wandb.alert"
-EVENT_KILL = "pipeline.process.kill"
-PID = "process.pid"
+EVENT_PROCESS_KILL = "pipeline.process.kill"
+PROCESS_PID = "process.pid"
 
 # Where Prefect makes a span for each run of a flow or a task, and where it runs them.
 PREFECT_TELEMETRY, PREFECT_FLOWS = "prefect.telemetry.run_telemetry", "prefect.flow_engine"

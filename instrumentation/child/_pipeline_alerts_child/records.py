@@ -175,7 +175,7 @@ def _rest(fields: "dict[str, Any]", words: "Callable[[object], str]") -> str:
 
         said = failure(fields["exc_info"], fields["exc_text"])
     extras = {name: value for name, value in fields.items() if name not in STANDARD}
-    event = extras.pop(names.EVENT_NAME_EXTRA, None)
+    event = extras.pop(names.OTEL_EVENT_NAME, None)
     if type(event) is str:
         said += ',"ev":' + quote(event)
     if fields["stack_info"]:
