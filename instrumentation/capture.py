@@ -75,7 +75,7 @@ def keep(record: logging.LogRecord, journal: Journal) -> None:
         return
     _thread.before = weakref.ref(record)
     own = journal.owns(record.process)
-    journal.append(_encoder(journal).line(record, journal.next_number(), own), record.levelno)
+    journal.write(_encoder(journal).encode(record, journal.next_number(), own), record.levelno)
 
 
 def is_ours(record: logging.LogRecord, excluded: Iterable[str] = QUIET_LOGGERS) -> bool:

@@ -89,14 +89,14 @@ def write_journal(folder: Path, records: int, calls: Calls = CALLS) -> Path:
     path = folder / "99999999-0123456789abcdef.jsonl"
     encoder = Encoder(Context({"TRACEPARENT": TRACEPARENT}))
     header = {"k": "proc", "v": 1, "u": "0123456789abcdef", "p": 99999999, "pp": 1, "x": "python", "a": [], "t": 1}
-    with path.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(header, separators=(",", ":")) + "\n")
+    with path.open("wb") as file:
+        file.write(json.dumps(header, separators=(",", ":")).encode() + b"\n")
         for number in range(records):
             template, arguments = calls[number % len(calls)]
             place = ("views.pipeline", logging.INFO, "/home/kim/p/pipeline.py", 88 + number % len(calls))
             record = logging.LogRecord(*place, template, arguments(number), None, "step")
             record.created = number / 1000
-            file.write(encoder.line(record, number) + "\n")
+            file.write(encoder.encode(record, number))
     return path
 
 

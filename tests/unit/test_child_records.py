@@ -46,7 +46,7 @@ def with_fields(fields: dict[str, Any]) -> logging.LogRecord:
 
 
 def line_of(encoder: Encoder, record: object) -> dict[str, Any]:
-    parsed: dict[str, Any] = json.loads(encoder.line(record, 7))
+    parsed: dict[str, Any] = json.loads(encoder.encode(record, 7))
     return parsed
 
 
@@ -203,7 +203,7 @@ def test_an_event_name_in_the_extras_is_the_records_event(encoder: Encoder) -> N
 
 
 def test_a_record_of_another_process_says_whose_it_is(encoder: Encoder) -> None:
-    line = json.loads(encoder.line(made("a", process=99), 1, own=False))
+    line = json.loads(encoder.encode(made("a", process=99), 1, own=False))
 
     assert line["p"] == 99
 
@@ -259,7 +259,7 @@ def test_an_argument_that_logs_itself_ends(encoder: Encoder) -> None:
 
 def test_a_million_different_messages_do_not_fill_the_memory(encoder: Encoder) -> None:
     for number in range(records.MAX_SITES + 10):
-        encoder.line(made(f"template {number} %s", 1), number)
+        encoder.encode(made(f"template {number} %s", 1), number)
 
     assert len(encoder._sites) <= records.MAX_SITES
 

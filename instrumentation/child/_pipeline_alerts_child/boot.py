@@ -155,7 +155,7 @@ def _watch_loguru(opened: Journal, environ: "Mapping[str, str]") -> None:
     def keep(record: "Any") -> None:
         if record.levelno >= floor:
             own = opened.owns(record.process)
-            opened.append(encoder.line(record, opened.next_number(), own), record.levelno)
+            opened.write(encoder.encode(record, opened.next_number(), own), record.levelno)
 
     loguru_records.watch(sys.modules["loguru._handler"], keep)
 

@@ -42,11 +42,7 @@ class Encoder:
         self._sites = _Sites()
         self._busy: set[int] = set()
 
-    def line(self, record: "Any", number: int, own: bool = True) -> str:
-        """The record's line as text, without its end. Arguments as for `encode`."""
-        return self.encode(record, number, own)[:-1].decode("ascii")
-
-    def encode(self, record: "Any", number: int, own: bool) -> bytes:
+    def encode(self, record: "Any", number: int, own: bool = True) -> bytes:
         """The record's line, ready to be written.
 
         Args:
