@@ -180,6 +180,18 @@ def test_where_the_system_hides_how_a_process_ended_the_programs_end_tells_both(
     assert told(*(both[index] for index in order)) == bodies(both[1])
 
 
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_two_deaths_that_the_system_hides_are_counted_once_each_with_the_programs_end(order):
+    records = lost(pid="43"), lost(pid="46", second=0.5), ended(134, "SIGABRT")
+    with passing_engine(only_mdd()) as engine:
+        for index in order:
+            engine.post(records[index])
+
+        cases = [engine.incident_case(number) for number, _ in enumerate(engine.incidents())]
+
+        assert [case.folded for case in cases if not case.incident.root_id] == [2]
+
+
 def test_an_earlier_death_of_the_same_kind_is_not_hidden_with_the_last_one():
     earlier, last, end = lost(second=-3_600), lost(pid="46"), ended(134, "SIGABRT")
 

@@ -51,8 +51,10 @@ class EndRows:
         """The incident that already tells why this process, stage or run ended badly; empty if none does."""
         if ending in (Ending.UNCAUGHT, Ending.SILENT) or not record.run_id:
             return ""
-        if ending in (Ending.DIED, Ending.KILLED):
-            return self._own_exception(record, ending) or self._passed_on(record, ending) or self._last_word(record)
+        if ending is Ending.KILLED:
+            return self._passed_on(record, ending)  # no exception or error of its own does that
+        if ending is Ending.DIED:
+            return self._own_exception(record) or self._passed_on(record, ending) or self._last_word(record)
         if ending is Ending.UNMET and not self._ended_badly(record.run_id):
             return ""  # the run says that all is well, and it is not
         if ending is Ending.STOPPED:
@@ -73,14 +75,14 @@ class EndRows:
             return ()
         rows = self.connection.execute(
             "SELECT e.*, i.first_event, i.sample FROM process_ends e JOIN incidents i ON i.id = e.incident_id"
-            " WHERE e.run_id = ? AND e.kind <> 'uncaught' AND i.root_id = '' AND i.id <> ?",
+            " WHERE e.run_id = ? AND (e.of_program OR e.kind IN ('stage', 'run', 'died'))"
+            " AND i.root_id = '' AND i.id <> ?",
             (record.run_id, cause_id),
         )
-        return [row["incident_id"] for row in rows if _is_explained(row, record, ending)]
+        explained = (row["incident_id"] for row in rows if _is_explained(row, record, ending))
+        return list(dict.fromkeys(explained))  # one incident may be of several deaths
 
-    def _own_exception(self, record: Record, ending: Ending) -> str:
-        if ending is Ending.KILLED:
-            return ""  # no exception of its own does that
+    def _own_exception(self, record: Record) -> str:
         pids = sorted(pids_of(record))
         row = self.connection.execute(
             "SELECT incident_id FROM process_ends WHERE run_id = ? AND kind = 'uncaught' AND how <> ''"  # noqa: S608 - only places
