@@ -108,8 +108,9 @@ def soak(seconds: float, per_second: float) -> tuple[list[Look], int, int, int]:
         ends_at = time.monotonic() + END_TIMEOUT_S
         while time.monotonic() < ends_at and len(_rows(receiver)) < written:
             time.sleep(0.5)
-        rows = _rows(receiver)
-    return looks, written, len(set(rows)), len(rows) - len(set(rows))
+        taken = receiver.uids()
+        received = len(_rows(receiver))
+    return looks, written, received, taken.total() - len(taken)
 
 
 def _rows(receiver: Receiver) -> list[str]:
