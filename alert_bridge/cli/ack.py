@@ -46,7 +46,7 @@ def command(*, incident_id: str, assign: str, resolve: bool, author: str, state:
         finally:
             store.close()
         done = taken_up(folder, lambda: reader.carried_out(order))
-        outcome = reader.carried_out(order) or "waits for the bridge, which is not running"
+        outcome = reader.carried_out(order) or "waits for the bridge, which is not running, or is stuck"
     finally:
         reader.close()
     if as_json:

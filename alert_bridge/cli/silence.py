@@ -132,7 +132,8 @@ def end(*, silence_id: str, author: str, state: str, as_json: bool) -> None:
         click.echo(json.dumps({"id": silence_id, "ended_at": iso(now), "carried_out": done}, indent=2))
     else:
         click.echo(
-            f"Silence {silence_id} is over." + ("" if done else " The bridge is not running; it acts when it is.")
+            f"Silence {silence_id} is over."
+            + ("" if done else " The bridge is not running, or is stuck; it acts when it runs.")
         )
 
 
@@ -177,7 +178,7 @@ def _say(silence: Silence, covered: list[Incident], *, done: bool) -> None:
     if not silence.critical:
         click.echo("CRITICAL comes through.")
     if not done:
-        click.echo("The bridge is not running; it holds back from its first moment on.")
+        click.echo("The bridge is not running, or is stuck; when it runs, it holds back from its first moment on.")
     click.echo(f"End it early with: pipeline-alerts silence end {silence.id}")
 
 

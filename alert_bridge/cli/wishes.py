@@ -16,6 +16,7 @@ from alert_bridge.cli.stores import is_running
 __all__ = ["AUTHOR", "iso", "login_name", "taken_up"]
 
 WAIT_S = 30.0  # the bridge acts within a second; a busy machine or a slow disk may need more
+SAY_AFTER_S = 3.0  # that it is waited for: nobody looks longer at a command that says nothing
 LOOK_EVERY_S = 0.05
 NS = 1_000_000_000
 
@@ -40,10 +41,14 @@ AUTHOR = click.option(
 
 def taken_up(state: Path, happened: Callable[[], object]) -> bool:
     """Wait for the bridge to act; false if it is not running, or does not move. The wish is kept all the same."""
-    deadline = time.monotonic() + WAIT_S
+    began, is_said = time.monotonic(), False
     while not happened():
-        if time.monotonic() > deadline or not is_running(state):
+        waited_s = time.monotonic() - began
+        if waited_s > WAIT_S or not is_running(state):
             return False
+        if waited_s > SAY_AFTER_S and not is_said:
+            is_said = True
+            click.echo(f"It is noted; waiting up to {WAIT_S:g} s for the bridge, which is slow …", err=True)
         time.sleep(LOOK_EVERY_S)
     return True
 
