@@ -132,16 +132,21 @@ def test_a_file_of_json_lines_is_read_on_from_where_it_stopped_also_after_a_kill
     file.write_text("".join(f"{json.dumps(entry)}\n" for entry in lines) + "no JSON\n")
     collector = collector_for(tmp_path, sink.url, overlays=["log_files"], PIPELINE_LOG_GLOB=str(file)).start()
     assert sink.wait_for(lambda: {"one", "two", "no JSON"} <= set(sink.bodies(LOGS_PATH)), DEADLINE_SECONDS)
+    assert alerts_arrive(sink, "one")
+    with file.open("a") as more:
+        more.write(json.dumps({**line, "message": "last"}) + "\n")
+    assert alerts_arrive(sink, "one", "last")
 
     collector.kill()
     with file.open("a") as more:
         more.write(json.dumps({**line, "message": "three", "level": "critical"}) + "\n")
     with collector:
-        assert alerts_arrive(sink, "one", "three")
+        assert alerts_arrive(sink, "one", "last", "three")
 
+    assert sink.bodies(ALERTS_PATH).count("one") == 1, "it was read from the start again"
     # A kill may repeat what was under way; the identity makes it count once.
     alerts = {uid(entry): entry.body.string_value for entry in sink.records(ALERTS_PATH)}
-    assert sorted(alerts.values()) == ["one", "three"]
+    assert sorted(alerts.values()) == ["last", "one", "three"]
     copies = [entry for entry in sink.records(LOGS_PATH) if entry.body.string_value == "two"]
     assert len({uid(entry) for entry in copies}) == 1
     second = copies[0]
