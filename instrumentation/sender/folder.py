@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["RunFolder", "bind_poke", "new_run_id", "run_facts", "unbind_poke"]
+__all__ = ["RunFolder", "bind_poke", "new_run_id", "read_object", "run_facts", "unbind_poke", "write_whole"]
 
 LOCK_FILE: Final = ".lock"
 RUN_FILE: Final = "run.json"
@@ -46,7 +46,7 @@ class RunFolder:
         if not folder._take():
             folder = cls(_make_private(journal_home, f"{name}-"))
             folder.lock()
-        write_facts(folder.path, facts)
+        write_whole(folder.path / RUN_FILE, json.dumps(facts, indent=1))
         return folder
 
     def _take(self) -> bool:
@@ -108,22 +108,31 @@ class RunFolder:
         self.unlock()
 
 
-def write_facts(path: Path, facts: Mapping[str, object]) -> None:
-    """Writes `run.json` in one step."""
-    temporary = path / f".{RUN_FILE}"
+def write_whole(file: Path, text: str) -> None:
+    """Writes a file of this user alone in one step.
+
+    Raises:
+        OSError: it is as it was.
+    """
+    temporary = file.with_name(f".{file.name}")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "w", encoding="utf-8") as file:
-        json.dump(facts, file, indent=1)
-    temporary.replace(path / RUN_FILE)
+    with os.fdopen(fd, "w", encoding="utf-8") as opened:
+        opened.write(text)
+    temporary.replace(file)
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """The JSON object in a file; empty if it is missing or broken, because journals are worth shipping without it."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def run_facts(path: Path) -> dict[str, Any]:
-    """What `run.json` says; empty if it is missing or broken, because journals are worth shipping without it."""
-    try:
-        facts = json.loads((path / RUN_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return facts if isinstance(facts, dict) else {}
+    """What `run.json` says."""
+    return read_object(path / RUN_FILE)
 
 
 def new_run_id(now_s: float) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from instrumentation.child._pipeline_alerts_child.names import JOURNAL_SUFFIX, RESERVE_SUFFIX
-from instrumentation.sender.folder import OFFSETS_FILE
+from instrumentation.sender.folder import OFFSETS_FILE, read_object, write_whole
 from instrumentation.sender.sources import Source
 
 __all__ = ["Journal", "Line", "expect", "load_offsets", "offsets_of", "process_is_alive", "save_offsets"]
@@ -199,11 +199,7 @@ def find_journals(folder: Path) -> Iterator[Path]:
 
 def load_offsets(folder: Path) -> dict[str, Any]:
     """What a sender remembered of this folder; empty at the first time."""
-    try:
-        stored = json.loads((folder / OFFSETS_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return stored if isinstance(stored, dict) else {}
+    return read_object(folder / OFFSETS_FILE)
 
 
 def offsets_of(journals: Mapping[str, Journal], counts: Mapping[str, int]) -> str:
@@ -224,12 +220,8 @@ def offsets_of(journals: Mapping[str, Journal], counts: Mapping[str, int]) -> st
 
 def save_offsets(folder: Path, offsets: str) -> bool:
     """Writes them in one step, or not: what the old ones do not have is sent again, and counts once by its uid."""
-    temporary = folder / f".{OFFSETS_FILE}"
     try:
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "w", encoding="utf-8") as file:
-            file.write(offsets)
-        temporary.replace(folder / OFFSETS_FILE)
+        write_whole(folder / OFFSETS_FILE, offsets)
     except OSError:
         return False
     return True
