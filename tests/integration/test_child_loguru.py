@@ -71,8 +71,8 @@ SETUPS: dict[str, tuple[str, list[str]]] = {
         ["ERROR a 1", "ERROR b"],
     ),
     "loguru sent to logging": (
-        TO_LOGGING + "logger.error('a {}', 1); logging.error('b')",
-        ["ERROR a 1", "ERROR b"],
+        TO_LOGGING + "logger.error('a {}', 1); logging.error('b after a 1')",
+        ["ERROR a 1", "ERROR b after a 1"],
     ),
     "what a sink says itself": (
         "logger.add(lambda message: logging.warning('slow disk'))\nlogger.error('a')",
@@ -159,11 +159,14 @@ def test_levels_below_the_one_that_was_asked_for_are_left_out(tmp_path: Path) ->
     assert children.kept(tmp_path / "run").said == ["WARNING a"]
 
 
+@pytest.mark.parametrize("recipe", [TO_LOGURU, TO_LOGGING], ids=["to loguru", "to logging"])
 @pytest.mark.parametrize("first", ["loguru", "configure"])
-def test_configure_sees_loguru_whichever_comes_first(first: str, tmp_path: Path, receiver: Receiver) -> None:
+def test_configure_sees_loguru_whichever_comes_first(
+    first: str, recipe: str, tmp_path: Path, receiver: Receiver
+) -> None:
     environ = environ_towards(receiver, tmp_path / "state", linger_s=60)
     set_up = ["from loguru import logger", "import instrumentation; instrumentation.configure('n')"]
-    program = "\n".join([*(set_up if first == "loguru" else set_up[::-1]), TO_LOGURU, "logger.error('a {}', 1)"])
+    program = "\n".join([*(set_up if first == "loguru" else set_up[::-1]), recipe, "logger.error('a {}', 1)"])
     program = "import logging, sys\n" + program + "\nlogging.error('b')"
 
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environ, timeout=TIMEOUT_S, check=False)

@@ -59,7 +59,7 @@ def _is_passed_on(record: Any) -> bool:
 
 def as_logged(said: dict[str, Any]) -> logging.LogRecord:
     """A record of loguru's as one of `logging`; what is bound to it becomes `extra`."""
-    level, thread, error = said["level"], said["thread"], said["exception"]
+    level, error = said["level"], said["exception"]
     record = logging.LogRecord(
         said["name"] or "root",
         level.no,
@@ -71,8 +71,6 @@ def as_logged(said: dict[str, Any]) -> logging.LogRecord:
         said["function"],
     )
     record.levelname = level.name
-    record.created = said["time"].timestamp()
-    record.threadName = thread.name
     for name, value in said["extra"].items():
         record.__dict__[_COLLIDED + name if name in STANDARD else name] = value
     return record
