@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.otlp_sink import uid
 from tests.servers.receiver import Receiver
 from tests.servers.shipping import environ_towards, wait_for_record, wait_until_empty, wait_until_shipped
 from tests.servers.supervised import run_until_told
@@ -53,17 +54,28 @@ def bodies(receiver: Receiver) -> list[str]:
     return [record.body.string_value for record in receiver.records()]
 
 
-def test_a_script_of_two_lines_is_followed_to_its_end(environ: dict[str, str], receiver: Receiver) -> None:
+def test_a_script_of_two_lines_is_followed_to_its_end(
+    environ: dict[str, str], receiver: Receiver, tmp_path: Path
+) -> None:
     program = (
-        "import logging, instrumentation, threading\ninstrumentation.configure('notebook')\n"
+        "import logging, instrumentation, os, threading, time\ninstrumentation.configure('notebook')\n"
         "logging.error('boom %d', 3)\n"
-        "[one.join() for one in threading.enumerate() if one.name == 'pipeline-alerts-manifest']"
+        "[one.join() for one in threading.enumerate() if one.name == 'pipeline-alerts-manifest']\n"
+        "while not os.path.exists('told'): time.sleep(0.01)"  # what an end cuts short is sent again
     )
 
-    done = run_and_ship(environ, program)
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, env=lingering(environ), cwd=tmp_path, stdout=subprocess.PIPE) as process:
+        try:
+            wait_for_record(receiver, lambda record: record.body.string_value == "boom 3")
+        finally:
+            (tmp_path / "told").touch()
+        out, _ = process.communicate(timeout=TIMEOUT_S)
+    wait_until_shipped(environ)
 
-    assert (done.returncode, done.stdout) == (0, "")
-    assert bodies(receiver).count("boom 3") == 1
+    assert (process.returncode, out) == (0, b"")
+    (boom,) = [record for record in receiver.records() if record.body.string_value == "boom 3"]
+    assert receiver.uids()[uid(boom)] == 1
     events = [record.event_name for record in receiver.records() if record.event_name]
     assert sorted(set(events)) == ["pipeline.run.end", "pipeline.run.manifest", "pipeline.run.start"]
 
