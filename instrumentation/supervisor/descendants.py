@@ -20,19 +20,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from instrumentation.child._pipeline_alerts_child.context import parse_traceparent
-from instrumentation.child._pipeline_alerts_child.names import ENV_RUN_FOLDER
 from instrumentation.supervisor.memory import peak_of
 from instrumentation.supervisor.processes import (
     argv_of,
     below,
     children_of,
     cpu_seconds_of,
-    environ_of,
     everybody,
     executable_of,
     is_python,
     is_shell,
     state_of,
+    was_started_in,
     zombie_status,
 )
 
@@ -166,11 +165,10 @@ class Descendants:
 
     def expected(self, folder: Path) -> list[int]:
         """Those of them that may yet begin a journal in the run's folder: a Python, or a shell that starts one."""
-        variable = f"{ENV_RUN_FOLDER}={folder}".encode()
         return [
             pid
             for pid in (everybody() if self.may_miss_orphans else self.adopted())
-            if (is_python(executable := executable_of(pid)) or is_shell(executable)) and variable in environ_of(pid)
+            if (is_python(executable := executable_of(pid)) or is_shell(executable)) and was_started_in(pid, folder)
         ]
 
     def _is_worker(self, watched: _Watched) -> bool:

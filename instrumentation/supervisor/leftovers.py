@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from instrumentation.child._pipeline_alerts_child.names import ENV_RUN_FOLDER
-from instrumentation.supervisor.processes import argv_of, environ_of, is_tracker
+from instrumentation.supervisor.processes import argv_of, is_tracker, was_started_in
 
 __all__ = ["Leftover", "Leftovers"]
 
@@ -32,9 +31,7 @@ class Leftover:
 def _is_of_run(pid: int, folder: Path) -> bool:
     """Whether the program started it, not we; and it is no daemon, nor will it end by itself."""
     try:
-        if is_tracker(pid):
-            return False
-        return os.getsid(pid) == os.getsid(0) and f"{ENV_RUN_FOLDER}={folder}".encode() in environ_of(pid)
+        return os.getsid(pid) == os.getsid(0) and was_started_in(pid, folder) and not is_tracker(pid)
     except OSError:
         return False
 

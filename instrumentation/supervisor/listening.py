@@ -59,7 +59,7 @@ class Listener:
     latest: dict[int, Entry] = field(default_factory=dict)  # by pid, its last record that says where it was
     recent: dict[int, deque[str]] = field(default_factory=dict)  # by pid, its last records
     uncaught: set[str] = field(default_factory=set)  # types of the exceptions that ended processes
-    kills: dict[int, None] = field(default_factory=dict)  # pids of what the program kills itself, in their order
+    kills: dict[int, bool] = field(default_factory=dict)  # by pid, whether the program says that it kills it
 
     def hear(self, entries: Sequence[Entry], source: Source) -> None:
         """Takes note of what a process told, in its order."""
@@ -96,7 +96,7 @@ class Listener:
         elif record.event_name == names.EVENT_PROCESS_KILL:
             pid = attributes.get(names.PROCESS_PID)
             if isinstance(pid, int):
-                _keep(self.kills, pid, None)
+                _keep(self.kills, pid, what=True)
         if record.scope == OWN_LOGGER:
             return
         self.errors += record.levelno >= ERROR
@@ -115,9 +115,7 @@ class Listener:
 
     def was_killed_by_program(self, pid: int) -> bool:
         """Whether the program said that it kills this process; true once, for the number may come again."""
-        said = pid in self.kills
-        self.kills.pop(pid, None)
-        return said
+        return self.kills.pop(pid, False)
 
     def last_records(self, pid: int) -> str:
         """What a process said last, a line per record."""

@@ -8,13 +8,14 @@ import re
 from pathlib import Path
 from typing import Final
 
+from instrumentation.child._pipeline_alerts_child.names import ENV_RUN_FOLDER
+
 __all__ = [
     "argv_of",
     "below",
     "catches",
     "children_of",
     "cpu_seconds_of",
-    "environ_of",
     "everybody",
     "executable_of",
     "is_python",
@@ -22,6 +23,7 @@ __all__ = [
     "is_tracker",
     "parents",
     "state_of",
+    "was_started_in",
     "zombie_status",
 ]
 
@@ -107,12 +109,12 @@ def argv_of(pid: int) -> tuple[str, ...]:
         return ()
 
 
-def environ_of(pid: int) -> list[bytes]:
-    """What it was started with: `name=value` each."""
+def was_started_in(pid: int, folder: Path) -> bool:
+    """Whether a process belongs to the run of a folder, as the environment says that it was started with."""
     try:
-        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        return f"{ENV_RUN_FOLDER}={folder}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
-        return []
+        return False
 
 
 def catches(pid: int, number: int) -> bool:
